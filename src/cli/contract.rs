@@ -1,0 +1,5 @@
+//! `headwater contract`.
+
+/// Arguments of `headwater contract`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}

@@ -1,0 +1,133 @@
+//! The columns of a table in the lake.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::AttributeType;
+
+/// Which columns a table has in the lake, in order. Written beside the data as `schema.json`, so that the lake describes itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSchema {
+    /// The DynamoDB table's name.
+    pub table: String,
+    /// Partition key, then sort key if the table has one. Always text columns.
+    pub keys: Vec<KeyColumn>,
+    /// The item's other columns, in the order of the contract; empty without one.
+    pub columns: Vec<Column>,
+    /// The contract that the columns come from.
+    pub contract: Option<ContractId>,
+}
+
+/// Identity of the contract, written into every Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractId {
+    /// The document's `id`.
+    pub id: String,
+    /// The document's `version`.
+    pub version: String,
+}
+
+/// A key attribute. Its column is text, so that every key groups exactly: S as it is, N as canonical digits
+/// (see [`crate::event::number`]), B as base64.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyColumn {
+    /// The attribute's name in DynamoDB.
+    pub attribute: String,
+    /// The column's name in the lake.
+    pub column: String,
+    /// S, N or B.
+    pub attribute_type: AttributeType,
+}
+
+/// A column that holds one attribute, or one field of a nested map.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// The column's name: lower snake case, valid in Glue. Its old side is `old_<name>`.
+    pub name: String,
+    /// Where the value stands in the item: one name, or several for a field of a flattened map.
+    pub path: Vec<String>,
+    /// The attribute type that fits this column; another one goes to `cdc_extra`.
+    pub source: AttributeType,
+    /// How the lake stores it.
+    pub kind: ColumnType,
+    /// The contract's classification, for masking; `None` when it names none.
+    pub classification: Option<String>,
+}
+
+/// The lake's type of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ColumnType {
+    /// UTF-8 text: S as it is, N as canonical digits, B as base64.
+    Text,
+    /// 64-bit signed integer.
+    BigInt,
+    /// Exact decimal; a value that needs more digits goes to `cdc_extra`.
+    Decimal {
+        /// Digits in all, 1 to 38.
+        precision: u8,
+        /// Digits behind the point.
+        scale: u8,
+    },
+    /// Boolean.
+    Boolean,
+    /// UTC timestamp in microseconds, from an S of exactly this format.
+    Timestamp {
+        /// How the attribute spells it.
+        format: TimestampFormat,
+    },
+    /// JSON text of a list, set or map. Sets are sorted arrays; values that JSON cannot hold exactly go to `cdc_extra`.
+    Json,
+}
+
+/// RFC 3339 in UTC with a fixed number of fraction digits, so that the text can be rebuilt from the instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampFormat {
+    /// `2026-11-21T03:00:00Z`.
+    Seconds,
+    /// `2026-11-21T03:00:00.000Z`.
+    Millis,
+    /// `2026-11-21T03:00:00.000000Z`.
+    Micros,
+}
+
+impl TableSchema {
+    /// The schema without a contract: keys only, everything else in `cdc_extra`.
+    pub fn keys_only(table: impl Into<String>, keys: Vec<(String, AttributeType)>) -> Self {
+        let keys = keys
+            .into_iter()
+            .map(|(attribute, attribute_type)| KeyColumn { column: snake_case(&attribute), attribute, attribute_type })
+            .collect();
+        Self { table: table.into(), keys, columns: Vec::new(), contract: None }
+    }
+}
+
+/// The column name of an attribute: lower snake case, everything but `[a-z0-9_]` replaced by `_`.
+///
+/// ```
+/// use headwater::contract::snake_case;
+/// assert_eq!(snake_case("orderId"), "order_id");
+/// assert_eq!(snake_case("HTTPStatus"), "http_status");
+/// assert_eq!(snake_case("Ship-To.city"), "ship_to_city");
+/// ```
+pub fn snake_case(attribute: &str) -> String {
+    let chars: Vec<char> = attribute.chars().collect();
+    let mut out = String::with_capacity(attribute.len() + 4);
+    for (i, &c) in chars.iter().enumerate() {
+        if c.is_ascii_uppercase() {
+            let after_lower = i > 0 && (chars[i - 1].is_ascii_lowercase() || chars[i - 1].is_ascii_digit());
+            let ends_acronym = i > 0
+                && chars[i - 1].is_ascii_uppercase()
+                && chars.get(i + 1).is_some_and(char::is_ascii_lowercase);
+            if (after_lower || ends_acronym) && !out.ends_with('_') {
+                out.push('_');
+            }
+            out.push(c.to_ascii_lowercase());
+        } else if c.is_ascii_lowercase() || c.is_ascii_digit() {
+            out.push(c);
+        } else if !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    out
+}

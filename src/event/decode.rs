@@ -1,0 +1,1 @@
+//! GetRecords bodies into stream records, in one streaming pass.

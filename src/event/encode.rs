@@ -1,0 +1,1 @@
+//! Change events into newline-delimited JSON.

@@ -1,0 +1,1 @@
+//! Stream records into flat change events, by the table's schema.

@@ -1,0 +1,1 @@
+//! DynamoDB numbers as exact decimal text.

@@ -1,0 +1,1 @@
+//! Change events back into the images they came from.

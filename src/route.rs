@@ -1,0 +1,67 @@
+//! Routes: where the changes of a shard go.
+//!
+//! A [`Route`] opens one [`ShardWriter`] for each shard that this process holds a lease on. The writer takes the shard's events in
+//! stream order and says, by [`Progress`], up to where they are durable; the caller checkpoints nothing else
+//! (*durable-before-checkpoint*).
+
+pub mod lake;
+
+use async_trait::async_trait;
+
+use crate::event::{ChangeEvent, SequenceNumber, ShardId};
+
+/// A destination of change events.
+#[async_trait]
+pub trait Route: Send + Sync {
+    /// Opens the writer of one shard whose records up to and including `after` are already durable
+    /// ([`SequenceNumber::ZERO`]: none is known to be).
+    async fn open(&self, shard: &ShardId, after: SequenceNumber) -> Result<Box<dyn ShardWriter>, RouteError>;
+}
+
+/// Takes the events of one shard, in order. Owned by the one task that reads the shard.
+///
+/// Dropping a writer abandons what is not durable yet: that is how a lost lease stops. No method is cancel-safe except
+/// [`due`](ShardWriter::due); the caller drives each of the others to its end.
+#[async_trait]
+pub trait ShardWriter: Send {
+    /// Takes the next event, and may first make earlier ones durable (or wait for memory). After [`Progress::Rewind`] the event was
+    /// not taken.
+    async fn append(&mut self, event: &ChangeEvent<'_>) -> Result<Progress, RouteError>;
+
+    /// Notes that the record at `sequence`, the next of the shard, is durable elsewhere (quarantine) and has no row here.
+    fn skip(&mut self, sequence: SequenceNumber);
+
+    /// Resolves when [`poll`](ShardWriter::poll) has something to do: an object has come of age, or memory is short. Cancel-safe.
+    async fn due(&mut self);
+
+    /// Makes durable what is due by age or because memory is short.
+    async fn poll(&mut self) -> Result<Progress, RouteError>;
+
+    /// Makes everything durable that was taken: before a shard ends or is handed over.
+    async fn flush(&mut self) -> Result<Progress, RouteError>;
+}
+
+/// How far a shard is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// No further than before.
+    Unchanged,
+    /// Every record up to and including this one is durable.
+    Durable(SequenceNumber),
+    /// Another process made everything up to and including this one durable already. What was taken and is not durable was dropped:
+    /// read on after this position.
+    Rewind(SequenceNumber),
+}
+
+/// The destination does not take events, and retrying inside the route did not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {hint}")]
+pub struct RouteError {
+    /// What was being done, such as `create object s3://…`.
+    pub doing: String,
+    /// What is wrong and what to do about it.
+    pub hint: String,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}

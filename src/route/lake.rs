@@ -1,0 +1,1 @@
+//! The lake route: a shard's events straight into lake objects.
