@@ -12,10 +12,11 @@ use crate::capture::{Capture, CaptureError, Context, Counters};
 use crate::config::Settings;
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::event::AttributeType;
-use crate::lake::{Lake, LakeCounters, LakeError};
+use crate::lake::{Lake, LakeError};
 use crate::lease::Checkpoint;
 use crate::lease::table::LeaseTable;
 use crate::retry::{RetryPolicy, retry};
+use crate::route::budget::MemoryBudget;
 use crate::route::lake::LakeRoute;
 use crate::stream::adapter::AwsStreams;
 use crate::stream::{StreamApi, TableInfo, View};
@@ -99,7 +100,7 @@ impl Pipeline {
         let schema = Arc::new(schema(settings, &info.keys)?);
         check_view(name, &info)?;
         let leases = Arc::new(LeaseTable::new(sdk, &settings.lease.application, stop));
-        let lake = Lake::open(&settings.lake, Arc::clone(&schema), sdk).await.map_err(StartError::Lake)?;
+        let lake = Lake::open(&settings.lake, Arc::clone(&schema), Some(sdk)).await.map_err(StartError::Lake)?;
         let lake = Arc::new(lake);
         let of_leases = |source| StartError::Aws { doing: format!("prepare the lease table '{}'", settings.lease.application), source };
         leases.ensure(settings.lease.create_table).await.map_err(of_leases)?;
@@ -110,7 +111,7 @@ impl Pipeline {
                 return Err(StartError::StreamDisabled(name.clone()));
             }
         }
-        let route = Arc::new(LakeRoute::new(Arc::clone(&lake), settings.memory_budget));
+        let route = Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(settings.memory_budget)));
         let context = Context::new(
             api,
             leases,
@@ -129,9 +130,9 @@ impl Pipeline {
         self.capture.counters()
     }
 
-    /// What has landed so far.
-    pub fn landed(&self) -> Arc<LakeCounters> {
-        self.lake.counters()
+    /// The lake, and what has landed in it so far.
+    pub fn lake(&self) -> Arc<Lake> {
+        Arc::clone(&self.lake)
     }
 
     /// Runs until `stop` is cancelled, then finishes what was begun within the deadline.

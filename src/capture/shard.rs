@@ -232,15 +232,7 @@ impl ShardProgress<'_> {
             let written = match decoded {
                 Decoded::Record(record) => self.record(record).await?,
                 Decoded::Poison(poison) => {
-                    let raw = PoisonRecord {
-                        shard: self.shard.clone(),
-                        sequence: poison.sequence,
-                        event_id: poison.event_id.as_deref().map(str::to_owned),
-                        raw: poison.raw.to_owned(),
-                        reason: poison.reason.clone(),
-                        time: clock::unix_seconds(),
-                    };
-                    self.quarantine(raw).await?;
+                    self.quarantine(poison.sequence, poison.event_id.as_deref(), poison.raw, &poison.reason).await?;
                     Progress::Unchanged
                 }
             };
@@ -273,15 +265,7 @@ impl ShardProgress<'_> {
         let event = match self.flattener.flatten(record) {
             Ok(event) => event,
             Err(error) => {
-                let raw = PoisonRecord {
-                    shard: self.shard.clone(),
-                    sequence: Some(record.sequence),
-                    event_id: Some(record.event_id.clone().into_owned()),
-                    raw: record.to_json(),
-                    reason: describe(&error),
-                    time: clock::unix_seconds(),
-                };
-                self.quarantine(raw).await?;
+                self.quarantine(Some(record.sequence), Some(&record.event_id), &record.to_json(), &describe(&error)).await?;
                 return Ok(Progress::Unchanged);
             }
         };
@@ -306,15 +290,23 @@ impl ShardProgress<'_> {
         Ok(())
     }
 
-    async fn quarantine(&mut self, record: PoisonRecord) -> Result<(), CaptureError> {
-        if record.sequence.is_some_and(|sequence| self.read.is_some_and(|read| sequence <= read)) {
+    /// Stores a record that is no event, whole, and moves on behind it.
+    async fn quarantine(
+        &mut self,
+        sequence: Option<SequenceNumber>,
+        event_id: Option<&str>,
+        raw: &str,
+        reason: &str,
+    ) -> Result<(), CaptureError> {
+        if sequence.is_some_and(|sequence| self.read.is_some_and(|read| sequence <= read)) {
             return Ok(());
         }
-        let shard = self.shard.clone();
-        self.task.context.quarantine.quarantine(&record).await.map_err(|source| CaptureError::Quarantine { shard, source })?;
-        tracing::error!(shard = %self.shard, sequence = ?record.sequence, reason = record.reason, "record put into quarantine");
+        let record = PoisonRecord { shard: &self.shard, sequence, event_id, raw, reason, time: clock::unix_seconds() };
+        let stored = self.task.context.quarantine.quarantine(&record).await;
+        stored.map_err(|source| CaptureError::Quarantine { shard: self.shard.clone(), source })?;
+        tracing::error!(shard = %self.shard, ?sequence, reason, "record put into quarantine");
         self.task.context.counters.quarantined();
-        if let Some(sequence) = record.sequence {
+        if let Some(sequence) = sequence {
             self.read = Some(sequence);
             self.writer.skip(sequence);
         }

@@ -43,14 +43,15 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<Exit> {
         Err(error) => return super::usage(&error),
     };
     if globals.output == Output::Json {
-        println!("{}", serde_json::to_string_pretty(&settings)?);
+        let lake = settings.lake.location.to_string();
+        println!("{}", serde_json::json!({ "table": settings.table.name, "lake": lake, "leases": settings.lease.application }));
     } else {
         println!("{} is valid", path.display());
         println!("  table     {}", settings.table.name);
         if let Some(contract) = &settings.table.contract {
             println!("  contract  {}", contract.display());
         }
-        println!("  lake      {} ({:?})", settings.lake.url, settings.lake.format);
+        println!("  lake      {} ({:?})", settings.lake.location, settings.lake.format);
         println!("  leases    {}", settings.lease.application);
     }
     Ok(Exit::Success)

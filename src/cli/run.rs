@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
 use crate::capture::Totals;
-use crate::lake::LakeTotals;
+use crate::lake::LakeCounts;
 use crate::pipeline::{Ended, Pipeline, StartError};
 use crate::{aws, clock, config, shutdown};
 
@@ -41,18 +41,18 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         },
         () = stop.cancelled() => return Ok(Exit::Success),
     };
-    let (counters, landed) = (pipeline.counters(), pipeline.landed());
-    tracing::info!(table = settings.table.name, lake = settings.lake.url, "replicating");
+    let (counters, lake) = (pipeline.counters(), pipeline.lake());
+    tracing::info!(table = settings.table.name, lake = %settings.lake.location, "replicating");
     let finished = CancellationToken::new();
     let report = {
-        let (counters, landed, finished) = (counters.clone(), landed.clone(), finished.clone());
+        let (counters, lake, finished) = (counters.clone(), lake.clone(), finished.clone());
         let on_terminal = super::is_interactive(globals);
-        tokio::spawn(async move { report(on_terminal, &finished, || (counters.totals(), landed.totals())).await })
+        tokio::spawn(async move { report(on_terminal, &finished, || (counters.totals(), lake.counters().read())).await })
     };
     let ended = pipeline.run(stop).await;
     finished.cancel();
     report.await.context("report progress")?;
-    let (taken, written) = (counters.totals(), landed.totals());
+    let (taken, written) = (counters.totals(), lake.counters().read());
     tracing::info!(
         changes = taken.records,
         objects = written.objects,
@@ -77,7 +77,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
 }
 
 /// Shows progress: one line that is redrawn on a terminal, a log line now and then elsewhere.
-async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn() -> (Totals, LakeTotals)) {
+async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn() -> (Totals, LakeCounts)) {
     let line = on_terminal.then(|| super::log::bars().add(indicatif::ProgressBar::new_spinner()));
     let mut beat = tokio::time::interval(if on_terminal { REDRAW } else { REPORT });
     beat.tick().await;
@@ -109,7 +109,7 @@ async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn
     }
 }
 
-fn summary(taken: &Totals, landed: &LakeTotals) -> String {
+fn summary(taken: &Totals, landed: &LakeCounts) -> String {
     let mut text = format!("{} changes read, {} landed in {} objects", taken.records, landed.rows, landed.objects);
     if taken.newest > 0 {
         text.push_str(&format!(", newest {}", clock::rfc3339(taken.newest)));

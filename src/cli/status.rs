@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
 use crate::aws::{self, Failure};
-use crate::lake::Lake;
+use crate::lake::LakeStore;
+use crate::lake::inventory::inventory;
 use crate::lease::gap::Gap;
 use crate::lease::table::LeaseTable;
 use crate::lease::{Checkpoint, Lease};
@@ -80,7 +81,8 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         Err(error) if error.failure == Failure::NotFound => (Vec::new(), Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let stored = Lake::inventory(&settings.lake, &settings.table.name, &sdk).await?;
+    let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
+    let stored = inventory(&store, &settings.table.name).await?;
     let now = clock::unix_seconds();
     let oldest = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd).map(|lease| lease.durable_through).min().flatten();
     let report = Report {

@@ -16,6 +16,7 @@ use headwater::lake::{Decimals, Format, Lake, LakeLocation, LakeSettings};
 use headwater::lease::gap::{Gap, GapKind};
 use headwater::lease::table::{LeaseTable, Update, Write};
 use headwater::lease::{Checkpoint, Lease};
+use headwater::route::budget::MemoryBudget;
 use headwater::route::lake::LakeRoute;
 use headwater::stream::IteratorStart;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -55,20 +56,20 @@ impl World {
     async fn worker(&self, name: &str, model: &Model) -> Worker {
         let schema = Arc::new(TableSchema::keys_only(TABLE, vec![("id".to_owned(), AttributeType::S)]));
         let settings = LakeSettings {
-            location: LakeLocation::parse(self.folder.path().to_str().unwrap()).unwrap(),
+            location: LakeLocation::Folder(self.folder.path().to_owned()),
             format: Format::Parquet,
             max_size: 1 << 20,
             max_age: Duration::from_millis(50),
             decimals: Decimals::Number,
             kms_key: None,
         };
-        let lake = Arc::new(Lake::open(settings, Arc::clone(&schema), &self.dynamo.sdk_config()).await.unwrap());
+        let lake = Arc::new(Lake::open(&settings, Arc::clone(&schema), None).await.unwrap());
         let leases = Arc::new(self.leases());
         leases.ensure(true).await.unwrap();
         let capture = Capture::new(Context::new(
             Arc::new(model.clone()),
             leases,
-            Arc::new(LakeRoute::new(Arc::clone(&lake), 64 << 20)),
+            Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20))),
             lake,
             schema,
             self.settings.clone(),
