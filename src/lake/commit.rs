@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::time::{Duration, sleep};
 
 use super::error::{LakeError, Problem};
@@ -133,11 +133,11 @@ impl Lake {
         }
     }
 
-    /// The last bytes of an object, and its size.
+    /// The last bytes of an object, and its size. Asks for the size first: not every S3 answers a suffix range that is longer than the
+    /// object.
     async fn tail(&self, location: &Path, bytes: u64) -> object_store::Result<(Bytes, u64)> {
-        let options = GetOptions { range: Some(GetRange::Suffix(bytes)), ..GetOptions::default() };
-        let object = self.store.store.get_opts(location, options).await?;
-        let size = object.meta.size;
-        Ok((object.bytes().await?, size))
+        let size = self.store.store.head(location).await?.size;
+        let tail = self.store.store.get_range(location, size.saturating_sub(bytes)..size).await?;
+        Ok((tail, size))
     }
 }

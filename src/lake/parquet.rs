@@ -15,15 +15,15 @@ use crate::contract::{ColumnType, TableSchema};
 use crate::event::{ChangeEvent, SequenceNumber, ShardId};
 
 /// The contract's id.
-pub const CONTRACT_ID: &str = "headwater.contract.id";
+pub(super) const CONTRACT_ID: &str = "headwater.contract.id";
 /// The contract's version.
-pub const CONTRACT_VERSION: &str = "headwater.contract.version";
+pub(super) const CONTRACT_VERSION: &str = "headwater.contract.version";
 /// The table's schema as JSON.
-pub const SCHEMA: &str = "headwater.schema";
+pub(super) const SCHEMA: &str = "headwater.schema";
 /// The position that the run starts after, 40 digits.
-pub const AFTER: &str = "headwater.after";
+pub(super) const AFTER: &str = "headwater.after";
 /// The position of the run's last row, 40 digits.
-pub const LAST: &str = "headwater.last";
+pub(super) const LAST: &str = "headwater.last";
 
 /// zstd's own default: about half of snappy's size for half as much time again.
 const ZSTD_LEVEL: i32 = 3;

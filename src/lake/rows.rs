@@ -21,7 +21,7 @@ const GROWTH: usize = 2;
 
 /// An event that does not have the shape of its table's schema, or that Arrow refused.
 #[derive(Debug, thiserror::Error)]
-pub enum RowError {
+pub(super) enum RowError {
     /// The event's cells are not those of the schema.
     #[error("the event has {found} values where the table's schema has {expected}")]
     Shape {
