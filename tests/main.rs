@@ -1,0 +1,3 @@
+//! The integration tests, in one binary: each of several would link everything again.
+
+mod lake;
