@@ -1,0 +1,4 @@
+//! One integration binary: a module per behaviour.
+
+#[cfg(feature = "embedded")]
+mod embedded;
