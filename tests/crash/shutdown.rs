@@ -1,9 +1,9 @@
 //! SIGTERM: what was taken lands and is checkpointed, within the deadline, and a second signal ends the wait.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::load::{Load, SHUTDOWN, TABLE};
+use super::load::{Load, SHUTDOWN, TABLE, now};
 use crate::support::lake::{assert_every_change_once, not_landed};
 use crate::support::process::Headwater;
 use crate::support::site::{APPLICATION, Settings};
@@ -90,7 +90,7 @@ async fn lose_nothing(mut load: Load) {
     assert_every_change_once(&load.site.rows().await, &load.site.stream().await);
 }
 
-/// The position of every shard in the lease table, padded; shards without a position are left out.
+/// The position of every shard in the lease table, padded; shards without a position are left out, ended ones are behind everything.
 async fn checkpoints(load: &Load) -> HashMap<String, String> {
     let client = aws_sdk_dynamodb::Client::new(&load.site.sdk_config());
     let leases = client.scan().table_name(APPLICATION).consistent_read(true).send().await.unwrap();
@@ -101,13 +101,11 @@ async fn checkpoints(load: &Load) -> HashMap<String, String> {
         .items()
         .iter()
         .filter_map(|lease| Some((text(lease, "leaseKey")?, text(lease, "checkpoint")?)))
-        .filter(|(_, checkpoint)| checkpoint.bytes().all(|byte| byte.is_ascii_digit()))
-        .map(|(shard, checkpoint)| (shard, format!("{checkpoint:0>40}")))
+        .filter_map(|(shard, checkpoint)| match checkpoint.as_str() {
+            // A position behind every record of the shard.
+            "SHARD_END" => Some((shard, "9".repeat(40))),
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some((shard, format!("{digits:0>40}"))),
+            _ => None,
+        })
         .collect()
-}
-
-/// Seconds since the epoch.
-fn now() -> i64 {
-    let elapsed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    i64::try_from(elapsed.as_secs()).unwrap()
 }
