@@ -30,6 +30,8 @@ pub(crate) struct Settings {
 pub(crate) struct Site {
     dir: TempDir,
     table: &'static str,
+    /// How the names of this lake's objects end.
+    ending: &'static str,
     endpoint: String,
     processes: AtomicUsize,
 }
@@ -62,7 +64,12 @@ impl Site {
             "#
         );
         fs::write(dir.path().join("headwater.toml"), config).unwrap();
-        Self { dir, table, endpoint: endpoint.to_owned(), processes: AtomicUsize::new(0) }
+        let ending = match *format {
+            "parquet" => ".parquet",
+            "ndjson" => ".json.gz",
+            other => panic!("a lake has no format '{other}'"),
+        };
+        Self { dir, table, ending, endpoint: endpoint.to_owned(), processes: AtomicUsize::new(0) }
     }
 
     /// Starts `headwater ARGS` here.
@@ -89,12 +96,15 @@ impl Site {
 
     /// What has landed, read without headwater.
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        duckdb::changes(&self.lake(), self.table).await
+        let rows = duckdb::changes(&self.lake(), self.table).await;
+        let other = rows.iter().find(|row| !row.object().ends_with(self.ending));
+        assert!(other.is_none(), "an object of another format than {}: {other:?}", self.ending);
+        rows
     }
 
     /// How many objects with changes the lake holds.
     pub(crate) fn objects(&self) -> usize {
-        count_objects(&self.lake().join(self.table).join("changes"))
+        count_files(&self.lake().join(self.table).join("changes"), self.ending)
     }
 
     fn lake(&self) -> PathBuf {
@@ -102,15 +112,9 @@ impl Site {
     }
 }
 
-/// Files in and below `folder` with a name that a reader of the lake takes for an object's. A folder that does not exist has none.
-fn count_objects(folder: &Path) -> usize {
+/// Files in and below `folder` whose names end so. A folder that does not exist has none.
+fn count_files(folder: &Path, ending: &str) -> usize {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries
-        .map(|entry| entry.unwrap().path())
-        .map(|path| match path.extension() {
-            _ if path.is_dir() => count_objects(&path),
-            Some(extension) if extension == "parquet" || extension == "gz" => 1,
-            _ => 0,
-        })
-        .sum()
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.map(|path| if path.is_dir() { count_files(&path, ending) } else { usize::from(path.to_string_lossy().ends_with(ending)) }).sum()
 }
