@@ -4,5 +4,10 @@
 
 mod capture;
 #[cfg(feature = "embedded")]
+mod crash;
+#[cfg(feature = "embedded")]
 mod embedded;
 mod lake;
+mod local;
+#[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "parts serve the crash tests only, which need the embedded DynamoDB"))]
+mod support;
