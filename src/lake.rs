@@ -16,6 +16,7 @@ pub mod commit;
 mod counters;
 pub mod error;
 pub mod layout;
+pub mod inventory;
 mod ndjson;
 mod parquet;
 pub mod quarantine;
@@ -33,7 +34,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::contract::TableSchema;
-use crate::event::encode::Decimals;
+pub use crate::event::encode::Decimals;
 pub use columns::arrow_schema;
 pub use commit::Commit;
 pub use counters::{LakeCounters, LakeCounts};
