@@ -17,7 +17,7 @@ use super::error::{LakeError, Problem};
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for one request with its body: the largest object over a slow uplink.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Attempts after the first, for server errors and lost connections.
 const RETRIES: usize = 5;
 /// No retry begins later than this, so that a failing lake is reported within the shutdown deadline's order of magnitude.
@@ -27,9 +27,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Credentials are renewed this long before they expire: longer than a request with its retries.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(120);
+const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
 /// How long credentials without an expiry are kept: a key rotated in a profile's file is noticed.
-const UNEXPIRING: Duration = Duration::from_secs(300);
+const UNEXPIRING: Duration = Duration::from_mins(5);
 /// The region that stand-ins sign for when none is configured; they do not look at it.
 const ANY_REGION: &str = "us-east-1";
 
@@ -51,12 +51,10 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
             max_retries: RETRIES,
             retry_timeout: RETRY_TIMEOUT,
         })
-        .with_client_options(
-            ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(
-                // Only an endpoint that was asked for may be plain HTTP.
-                endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
-            ),
-        );
+        .with_client_options(ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(
+            // Only an endpoint that was asked for may be plain HTTP.
+            endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
+        ));
     builder = match endpoint {
         // Stand-ins and private endpoints rarely have a name for each bucket.
         Some(endpoint) => builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false),
@@ -75,9 +73,7 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
 /// The endpoint that the user set, in the SDK's order: `AWS_ENDPOINT_URL_S3` or the profile's S3 section, then `AWS_ENDPOINT_URL`.
 fn endpoint(aws: &SdkConfig) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    aws.service_config()
-        .and_then(|service| service.load_config(key))
-        .or_else(|| aws.endpoint_url().map(ToOwned::to_owned))
+    aws.service_config().and_then(|service| service.load_config(key)).or_else(|| aws.endpoint_url().map(ToOwned::to_owned))
 }
 
 /// The bucket's endpoint where it is not the plain one: FIPS, dual-stack and China's own domain.
@@ -189,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn credentials_are_asked_for_once_until_shortly_before_they_expire() {
         assert_eq!(two_keys(None).await, ("key0".into(), "key0".into()));
-        assert_eq!(two_keys(Some(SystemTime::now() + Duration::from_secs(3600))).await, ("key0".into(), "key0".into()));
+        assert_eq!(two_keys(Some(SystemTime::now() + Duration::from_hours(1))).await, ("key0".into(), "key0".into()));
         assert_eq!(two_keys(Some(SystemTime::now() + EXPIRY_MARGIN / 2)).await, ("key0".into(), "key1".into()));
     }
 
