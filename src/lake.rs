@@ -1,1 +1,3 @@
-//! lake
+//! The lake.
+
+pub mod columns;
