@@ -1,1 +1,73 @@
-//! lease
+//! Leases and checkpoints: who reads a shard, and from where.
+//!
+//! One DynamoDB table per application holds an item for each shard, with the attributes and sentinels that the Kinesis Client Library uses,
+//! so that its users can read it. Every write to a lease is conditional on the counter that the writer last saw (*one-writer*): whoever
+//! lost a lease learns it by its next write and cannot move the checkpoint. [`table`] is the store, [`held`] a lease that this
+//! process holds, [`expiry`] (pure) tells abandoned leases by the observer's own clock.
+
+pub mod expiry;
+pub mod gap;
+pub mod held;
+mod item;
+pub mod table;
+
+use crate::event::{SequenceNumber, ShardId};
+use crate::stream::StreamArn;
+use crate::stream::lineage::{Begin, Leased};
+
+/// How far a shard is done, as the `checkpoint` attribute says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// `TRIM_HORIZON`: nothing yet, begin with the oldest record.
+    TrimHorizon,
+    /// `AT_TIMESTAMP`: nothing yet, begin with the first record made at or after this time (attribute `startTimestamp`).
+    AtTimestamp(i64),
+    /// Everything up to and including this record is durable.
+    At(SequenceNumber),
+    /// `SHARD_END`: everything is durable, and the shard takes no more.
+    ShardEnd,
+}
+
+impl From<Begin> for Checkpoint {
+    fn from(begin: Begin) -> Self {
+        match begin {
+            Begin::TrimHorizon => Self::TrimHorizon,
+            Begin::At(seconds) => Self::AtTimestamp(seconds),
+        }
+    }
+}
+
+/// The lease of one shard, as last seen in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its stream.
+    pub stream: StreamArn,
+    /// The shards that it continues.
+    pub parents: Vec<ShardId>,
+    /// Who holds it; nobody when absent.
+    pub owner: Option<String>,
+    /// Grows with every write: what conditions are made of.
+    pub counter: u64,
+    /// How far the shard is done.
+    pub checkpoint: Checkpoint,
+    /// The last durable record, kept beyond `SHARD_END` to check that a child's numbers go on above it.
+    pub last_sequence: Option<SequenceNumber>,
+    /// Every change made before this time (seconds since the epoch) is durable, as far as this shard goes.
+    pub durable_through: Option<i64>,
+    /// When the shard was done, in seconds since the epoch.
+    pub done_at: Option<i64>,
+}
+
+impl Lease {
+    /// What [`crate::stream::lineage`] needs of it.
+    pub fn lineage(&self) -> Leased {
+        Leased {
+            stream: self.stream.clone(),
+            parents: self.parents.clone(),
+            done: self.checkpoint == Checkpoint::ShardEnd,
+            done_at: self.done_at,
+        }
+    }
+}

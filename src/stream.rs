@@ -1,1 +1,138 @@
-//! stream
+//! DynamoDB Streams: finding a table's stream, its shards and their lineage, and reading one shard.
+//!
+//! [`StreamApi`] is the service as this program needs it; [`adapter`] is the one that calls AWS. [`lineage`] and [`poll`] are pure: which
+//! shards may be read when, and how often. [`reader`] reads one shard and deals with expired iterators, throttling, trimmed positions
+//! and vanished shards. Nothing here knows of leases or routes.
+
+pub mod adapter;
+pub mod lineage;
+pub mod poll;
+pub mod reader;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::aws::AwsError;
+use crate::event::{AttributeType, SequenceNumber, ShardId};
+
+/// The name of a stream. A table whose stream is disabled and enabled again gets a new one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamArn(String);
+
+impl StreamArn {
+    /// Takes the service's ARN as it is.
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self(arn.into())
+    }
+
+    /// The ARN's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What DescribeTable says that matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableInfo {
+    /// Partition key, then sort key, with their types.
+    pub keys: Vec<(String, AttributeType)>,
+    /// The newest stream, whether enabled or not.
+    pub stream: Option<StreamInfo>,
+}
+
+/// A table's newest stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// Its name.
+    pub arn: StreamArn,
+    /// False once it was disabled; what it holds stays readable for 24 hours.
+    pub enabled: bool,
+    /// Which images it carries.
+    pub view: View,
+}
+
+/// `StreamViewType`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Both images: what replication wants.
+    NewAndOldImages,
+    /// New images only: no `old_` columns, and a REMOVE carries the key alone.
+    NewImage,
+    /// Old images only.
+    OldImage,
+    /// Keys only.
+    KeysOnly,
+    /// The table has no stream specification any more, so the API does not tell.
+    Unknown,
+}
+
+/// A shard as DescribeStream lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardInfo {
+    /// Its id.
+    pub id: ShardId,
+    /// The shard that it continues.
+    pub parent: Option<ShardId>,
+    /// False once the service gave it an ending sequence number. A hint: the end is reached when an iterator runs out.
+    pub open: bool,
+}
+
+/// One page of DescribeStream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribePage {
+    /// True while the stream takes new changes.
+    pub enabled: bool,
+    /// Shards in no order that means anything.
+    pub shards: Vec<ShardInfo>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<ShardId>,
+}
+
+/// Where an iterator starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IteratorStart {
+    /// The oldest record of the shard.
+    TrimHorizon,
+    /// Behind this record.
+    After(SequenceNumber),
+    /// The first record made at or after this time (seconds since the epoch).
+    At(i64),
+}
+
+/// DynamoDB and DynamoDB Streams as the capture stage uses them. Each method is one call, without retries; errors are classified.
+#[async_trait]
+pub trait StreamApi: Send + Sync {
+    /// DescribeTable.
+    async fn table(&self, name: &str) -> Result<TableInfo, AwsError>;
+
+    /// DescribeStream, one page.
+    async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError>;
+
+    /// GetShardIterator.
+    async fn iterator(&self, stream: &StreamArn, shard: &ShardId, start: IteratorStart) -> Result<String, AwsError>;
+
+    /// GetRecords: the body as it came, for [`crate::event::decode`].
+    async fn records(&self, iterator: &str) -> Result<Bytes, AwsError>;
+}
+
+/// Every shard of a stream, over all pages.
+pub async fn describe_all(api: &dyn StreamApi, stream: &StreamArn) -> Result<(bool, Vec<ShardInfo>), AwsError> {
+    let mut shards = Vec::new();
+    let mut after = None;
+    loop {
+        let page = api.describe(stream, after.as_ref()).await?;
+        shards.extend(page.shards);
+        match page.next {
+            Some(next) if after.as_ref() != Some(&next) => after = Some(next),
+            _ => return Ok((page.enabled, shards)),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! `headwater.toml` as it is written, and its validation.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Decimals, Format, LakeConfig, LeaseSettings, OnGap, Settings, Start, StreamSettings, TableSettings};
+
+/// KCL's fail-over time.
+const FAILOVER: Duration = Duration::from_secs(10);
+/// Below this, one slow request looks like a dead worker.
+const SHORTEST_FAILOVER: Duration = Duration::from_secs(1);
+/// One call a second and shard stays within the free tier of a month (2.5 million calls) for one shard.
+const IDLE_POLL: Duration = Duration::from_secs(1);
+/// Large enough to compress well, small enough to upload within a shutdown's deadline.
+const MAX_SIZE: u64 = 64 << 20;
+/// A minute of lag, and at most 60 objects an hour and shard.
+const MAX_AGE: Duration = Duration::from_mins(1);
+/// Leaves a 512 MiB task its head-room.
+const MEMORY_BUDGET: u64 = 64 << 20;
+/// Below this no page of the stream (1 MB of records, somewhat more as JSON) fits.
+const SMALLEST_BUDGET: u64 = 8 << 20;
+/// ECS kills a task 30 s after SIGTERM by default.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    table: RawTable,
+    #[serde(default)]
+    stream: RawStream,
+    #[serde(default)]
+    lease: RawLease,
+    #[serde(default)]
+    route: RawRoute,
+    #[serde(default)]
+    lake: RawLake,
+    #[serde(default)]
+    memory: RawMemory,
+    #[serde(default)]
+    shutdown: RawShutdown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTable {
+    name: String,
+    contract: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStream {
+    start: Option<String>,
+    on_gap: Option<OnGap>,
+    idle_poll: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLease {
+    application: Option<String>,
+    create_table: Option<bool>,
+    failover: Option<String>,
+    worker: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    #[serde(default)]
+    kind: RouteKind,
+}
+
+/// The routes that exist.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RouteKind {
+    #[default]
+    Lake,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLake {
+    url: Option<String>,
+    format: Option<Format>,
+    max_size: Option<String>,
+    max_age: Option<String>,
+    decimals: Option<Decimals>,
+    kms_key: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMemory {
+    budget: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawShutdown {
+    deadline: Option<String>,
+}
+
+/// Validates the text of a configuration; relative paths are resolved against `folder`. The error says what is wrong and where.
+pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
+    let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
+    let RouteKind::Lake = raw.route.kind;
+    let name = raw.table.name;
+    if !(3..=255).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
+        return Err(format!("table.name '{name}' is not a table's name: 3 to 255 of a-z, A-Z, 0-9, '_', '-' and '.' are expected"));
+    }
+    let failover = duration("lease.failover", raw.lease.failover, FAILOVER)?;
+    if failover < SHORTEST_FAILOVER {
+        return Err("lease.failover is below 1s: one slow request would look like a dead worker".to_owned());
+    }
+    let memory_budget = size("memory.budget", raw.memory.budget, MEMORY_BUDGET)?;
+    if memory_budget < SMALLEST_BUDGET {
+        return Err("memory.budget is below 8MiB: no page of the stream would fit".to_owned());
+    }
+    let url = raw.lake.url.unwrap_or_else(|| "./lake".to_owned());
+    Ok(Settings {
+        lease: LeaseSettings {
+            application: raw.lease.application.unwrap_or_else(|| format!("headwater-{name}")),
+            create_table: raw.lease.create_table.unwrap_or(true),
+            failover,
+            worker: raw.lease.worker,
+        },
+        table: TableSettings { name, contract: raw.table.contract.map(|path| folder.join(path)) },
+        stream: StreamSettings {
+            start: start(raw.stream.start.as_deref().unwrap_or("trim-horizon"))?,
+            on_gap: raw.stream.on_gap.unwrap_or(OnGap::Continue),
+            idle_poll: duration("stream.idle_poll", raw.stream.idle_poll, IDLE_POLL)?,
+        },
+        lake: LakeConfig {
+            url: if url.contains("://") { url } else { folder.join(url).display().to_string() },
+            format: raw.lake.format.unwrap_or(Format::Parquet),
+            max_size: size("lake.max_size", raw.lake.max_size, MAX_SIZE)?,
+            max_age: duration("lake.max_age", raw.lake.max_age, MAX_AGE)?,
+            decimals: raw.lake.decimals.unwrap_or(Decimals::Number),
+            kms_key: raw.lake.kms_key,
+        },
+        memory_budget,
+        shutdown_deadline: duration("shutdown.deadline", raw.shutdown.deadline, DEADLINE)?,
+    })
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    match text {
+        "trim-horizon" => Ok(Start::TrimHorizon),
+        "latest" => Ok(Start::Latest),
+        time => time.parse::<jiff::Timestamp>().map(|at| Start::At(at.as_second())).map_err(|_| {
+            format!("stream.start '{time}' is neither \"trim-horizon\", \"latest\" nor a time such as \"2026-11-21T03:00:00Z\"")
+        }),
+    }
+}
+
+fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, String> {
+    let Some(text) = text else { return Ok(default) };
+    match humantime::parse_duration(&text) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) => Err(format!("{key} is zero")),
+        Err(error) => Err(format!("{key} '{text}' is not a duration such as \"90s\" or \"5m\": {error}")),
+    }
+}
+
+/// Bytes: a number with `KiB`, `MiB`, `GiB`, or `KB`, `MB`, `GB`, or nothing behind it.
+fn size(key: &str, text: Option<String>, default: u64) -> Result<u64, String> {
+    let Some(text) = text else { return Ok(default) };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let factor: Option<u64> = match text[digits.len()..].trim() {
+        "" | "B" => Some(1),
+        "KB" => Some(1000),
+        "KiB" => Some(1 << 10),
+        "MB" => Some(1_000_000),
+        "MiB" => Some(1 << 20),
+        "GB" => Some(1_000_000_000),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor)).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| format!("{key} '{text}' is not a size such as \"64MiB\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_here(text: &str) -> Result<Settings, String> {
+        parse(text, Path::new("/etc/headwater"))
+    }
+
+    #[test]
+    fn a_table_s_name_is_enough() {
+        let settings = parse_here("[table]\nname = \"orders\"").unwrap();
+        assert_eq!(settings.lease.application, "headwater-orders");
+        assert_eq!(settings.lake.url, "/etc/headwater/./lake");
+        assert_eq!(settings.stream.start, Start::TrimHorizon);
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_urls_are_left_alone() {
+        let settings =
+            parse_here("[table]\nname = \"orders\"\ncontract = \"c.yaml\"\n[lake]\nurl = \"s3://bucket/cdc\"\nmax_size = \"1GiB\"")
+                .unwrap();
+        assert_eq!(settings.table.contract.unwrap(), Path::new("/etc/headwater/c.yaml"));
+        assert_eq!(settings.lake.url, "s3://bucket/cdc");
+        assert_eq!(settings.lake.max_size, 1 << 30);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, expected) in [
+            ("", "table"),
+            ("[table]\nname = \"orders\"\n[lakes]\n", "lakes"),
+            ("[table]\nname = \"o\"", "table.name"),
+            ("[table]\nname = \"orders\"\n[stream]\nstart = \"yesterday\"", "stream.start"),
+            ("[table]\nname = \"orders\"\n[lake]\nmax_size = \"64 apples\"", "lake.max_size"),
+            ("[table]\nname = \"orders\"\n[lake]\nmax_age = \"0s\"", "lake.max_age"),
+            ("[table]\nname = \"orders\"\n[lease]\nfailover = \"10ms\"", "lease.failover"),
+            ("[table]\nname = \"orders\"\n[memory]\nbudget = \"1MiB\"", "memory.budget"),
+            ("[table]\nname = \"orders\"\n[route]\nkind = \"pigeon\"", "pigeon"),
+        ] {
+            let error = parse_here(text).unwrap_err();
+            assert!(error.contains(expected), "{text:?} gave {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_time_is_taken_to_the_second() {
+        let settings = parse_here("[table]\nname = \"orders\"\n[stream]\nstart = \"2026-11-21T03:00:00Z\"").unwrap();
+        assert_eq!(settings.stream.start, Start::At(1_795_230_000));
+    }
+}

@@ -1,0 +1,99 @@
+//! A lease that this process holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::table::{LeaseTable, SequenceOrEnd, Update, Write};
+use super::{Checkpoint, Lease};
+use crate::aws::AwsError;
+use crate::event::SequenceNumber;
+
+/// Whether the lease is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It is.
+    Kept,
+    /// Another worker has it: stop at once, nothing more of the shard may be checkpointed.
+    Lost,
+}
+
+/// A held lease. Renewals and checkpoints both move its counter, so they take turns.
+#[derive(Debug)]
+pub struct HeldLease {
+    table: Arc<LeaseTable>,
+    lease: Mutex<Lease>,
+}
+
+impl HeldLease {
+    /// A lease that was just taken.
+    pub fn new(table: Arc<LeaseTable>, lease: Lease) -> Self {
+        Self { table, lease: Mutex::new(lease) }
+    }
+
+    /// The lease as it now stands.
+    pub async fn current(&self) -> Lease {
+        self.lease.lock().await.clone()
+    }
+
+    /// Takes note of how far in time the shard is durable; written with the next renewal or checkpoint.
+    pub async fn note_durable_through(&self, seconds: i64) {
+        let mut lease = self.lease.lock().await;
+        lease.durable_through = lease.durable_through.max(Some(seconds));
+    }
+
+    /// Moves the checkpoint to a durable record. It never moves back.
+    pub async fn checkpoint(&self, sequence: SequenceNumber) -> Result<Hold, AwsError> {
+        let mut lease = self.lease.lock().await;
+        if matches!(lease.checkpoint, Checkpoint::At(at) if at >= sequence) {
+            return Ok(Hold::Kept);
+        }
+        let write = self.table.update(&lease, Update::Checkpoint(SequenceOrEnd::Sequence(sequence))).await?;
+        Ok(keep(&mut lease, write))
+    }
+
+    /// Marks the shard as done for good.
+    pub async fn finish(&self, now: i64) -> Result<Hold, AwsError> {
+        let mut lease = self.lease.lock().await;
+        let write = self.table.update(&lease, Update::Checkpoint(SequenceOrEnd::End(now))).await?;
+        Ok(keep(&mut lease, write))
+    }
+
+    /// Gives the lease up, so that another worker need not wait for it to expire.
+    pub async fn release(&self) -> Result<(), AwsError> {
+        let mut lease = self.lease.lock().await;
+        let write = self.table.update(&lease, Update::Release).await?;
+        keep(&mut lease, write);
+        Ok(())
+    }
+
+    /// Renews the lease three times per fail-over time, and returns when it is lost. While the table cannot be reached the work goes on:
+    /// no checkpoint can be written then, and if another worker takes the lease, the next renewal tells.
+    pub async fn keep_alive(&self, failover: Duration) {
+        let mut beat = tokio::time::interval(failover / 3);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            let mut lease = self.lease.lock().await;
+            match self.table.update(&lease, Update::Renew).await {
+                Ok(write) => {
+                    if keep(&mut lease, write) == Hold::Lost {
+                        return;
+                    }
+                }
+                Err(error) => tracing::warn!(shard = %lease.shard, %error, "the lease could not be renewed; trying again"),
+            }
+        }
+    }
+}
+
+fn keep(held: &mut Lease, write: Write) -> Hold {
+    match write {
+        Write::Done(lease) => {
+            *held = lease;
+            Hold::Kept
+        }
+        Write::Lost => Hold::Lost,
+    }
+}

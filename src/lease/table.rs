@@ -1,0 +1,299 @@
+//! The lease table in DynamoDB.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::gap::Gap;
+use super::item::{self, Item};
+use super::{Checkpoint, Lease};
+use crate::aws::{AwsError, Failure};
+use crate::retry::{RetryPolicy, retry};
+
+/// A new on-demand table is usable within seconds.
+const CREATION_DEADLINE: Duration = Duration::from_mins(1);
+
+/// How a conditional write ended. Losing is an outcome, not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// The lease as it now stands.
+    Done(Lease),
+    /// Somebody else wrote it meanwhile.
+    Lost,
+}
+
+/// What a holder writes to its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// Only the counter: the holder lives.
+    Renew,
+    /// Everything up to here is durable.
+    Checkpoint(SequenceOrEnd),
+    /// The holder gives the lease up.
+    Release,
+}
+
+/// Where a checkpoint moves to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceOrEnd {
+    /// This record.
+    Sequence(crate::event::SequenceNumber),
+    /// The end of the shard, reached at this time (seconds since the epoch).
+    End(i64),
+}
+
+/// The table that holds the leases of one application.
+#[derive(Debug, Clone)]
+pub struct LeaseTable {
+    client: Client,
+    name: String,
+    stop: CancellationToken,
+}
+
+impl LeaseTable {
+    /// A table of that name. `stop` ends waiting between retries.
+    pub fn new(config: &SdkConfig, name: impl Into<String>, stop: CancellationToken) -> Self {
+        let config = aws_sdk_dynamodb::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), name: name.into(), stop }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes sure that the table is there and usable; creates it, billed on demand, if it may.
+    pub async fn ensure(&self, create: bool) -> Result<(), AwsError> {
+        let deadline = tokio::time::Instant::now() + CREATION_DEADLINE;
+        let mut created = false;
+        loop {
+            match retry(RetryPolicy::START_UP, &self.stop, || self.is_active()).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) if error.failure == Failure::NotFound && create && !created => {
+                    tracing::info!(table = self.name, "creating the lease table, billed on demand");
+                    self.create_table().await?;
+                    created = true;
+                }
+                // A table that was just created may not be described at once.
+                Err(error) if error.failure == Failure::NotFound && created => {}
+                Err(error) => return Err(error),
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(AwsError::unavailable("CreateTable", format!("the lease table '{}' does not become active", self.name)));
+            }
+            tokio::time::sleep(Duration::from_millis(if created { 250 } else { 1000 })).await;
+        }
+    }
+
+    async fn is_active(&self) -> Result<bool, AwsError> {
+        let described = self.client.describe_table().table_name(&self.name).send().await;
+        let described = described.map_err(|error| AwsError::new("DescribeTable", &self.name, &error))?;
+        let status = described.table.and_then(|table| table.table_status);
+        Ok(matches!(status, Some(TableStatus::Active | TableStatus::Updating)))
+    }
+
+    async fn create_table(&self) -> Result<(), AwsError> {
+        let malformed = |error: aws_sdk_dynamodb::error::BuildError| AwsError::malformed("CreateTable", error.to_string());
+        let definition = AttributeDefinition::builder().attribute_name("leaseKey").attribute_type(ScalarAttributeType::S).build();
+        let key = KeySchemaElement::builder().attribute_name("leaseKey").key_type(KeyType::Hash).build();
+        let request = self
+            .client
+            .create_table()
+            .table_name(&self.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(definition.map_err(malformed)?)
+            .key_schema(key.map_err(malformed)?);
+        match request.send().await.map_err(|error| AwsError::new("CreateTable", &self.name, &error)) {
+            // Another worker was faster: the caller waits for the table all the same.
+            Err(error) if error.failure == Failure::Unavailable => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// All leases and the gap ledger, read consistently.
+    pub async fn read(&self) -> Result<(Vec<Lease>, Vec<Gap>), AwsError> {
+        let mut leases = Vec::new();
+        let mut gaps = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let page = retry(RetryPolicy::SERVICE, &self.stop, || async {
+                let scan = self.client.scan().table_name(&self.name).consistent_read(true).set_exclusive_start_key(start.clone());
+                scan.send().await.map_err(|error| AwsError::new("Scan", &self.name, &error))
+            })
+            .await?;
+            for item in page.items.unwrap_or_default() {
+                let problem = |problem: String| AwsError::malformed("Scan", format!("in lease table '{}': {problem}", self.name));
+                // KCL: no entityType means a lease. Types that are not ours to read are left alone.
+                match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
+                    None | Some(item::LEASE) => leases.push(item::from_item(item).map_err(problem)?),
+                    Some(item::GAP) => gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
+                    Some(_) => {}
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok((leases, gaps));
+            }
+        }
+    }
+
+    /// Creates a lease that nobody holds; one that exists is left as it is.
+    pub async fn create(&self, lease: &Lease) -> Result<(), AwsError> {
+        let item = item::to_item(lease).map_err(|error| AwsError::malformed("PutItem", error.to_string()))?;
+        self.put_if_absent(item).await
+    }
+
+    /// Enters a gap into the ledger; one that is there already is left as it is.
+    pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
+        let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::malformed("PutItem", error.to_string()))?;
+        item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
+        self.put_if_absent(item).await
+    }
+
+    async fn put_if_absent(&self, item: Item) -> Result<(), AwsError> {
+        let put = retry(RetryPolicy::SERVICE, &self.stop, || async {
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
+            let put = put.condition_expression("attribute_not_exists(leaseKey)").send().await;
+            put.map_err(|error| AwsError::new("PutItem", &self.name, &error))
+        });
+        match put.await {
+            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a lease for `owner`, if it still is as it was seen.
+    pub async fn take(&self, seen: &Lease, owner: &str) -> Result<Write, AwsError> {
+        let taken = Lease { owner: Some(owner.to_owned()), counter: seen.counter + 1, ..seen.clone() };
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("leaseKey", AttributeValue::S(seen.shard.to_string()))
+            .update_expression("SET leaseOwner = :owner, leaseCounter = :next REMOVE checkpointOwner ADD ownerSwitchesSinceCheckpoint :one")
+            .condition_expression("leaseCounter = :seen")
+            .expression_attribute_values(":owner", AttributeValue::S(owner.to_owned()))
+            .expression_attribute_values(":seen", number(seen.counter))
+            .expression_attribute_values(":next", number(taken.counter))
+            .expression_attribute_values(":one", number(1));
+        self.write(request, taken).await
+    }
+
+    /// Writes to a lease that this process holds as `held`, if it still is the holder.
+    pub async fn update(&self, held: &Lease, update: Update) -> Result<Write, AwsError> {
+        let mut after = Lease { counter: held.counter + 1, ..held.clone() };
+        let mut set = vec!["leaseCounter = :next"];
+        let mut remove = "";
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("leaseKey", AttributeValue::S(held.shard.to_string()))
+            .condition_expression("leaseCounter = :seen AND leaseOwner = :owner AND attribute_not_exists(checkpointOwner)")
+            .expression_attribute_values(":owner", AttributeValue::S(held.owner.clone().unwrap_or_default()))
+            .expression_attribute_values(":seen", number(held.counter))
+            .expression_attribute_values(":next", number(after.counter));
+        if let Some(seconds) = held.durable_through {
+            set.push("durableThrough = :through");
+            request = request.expression_attribute_values(":through", AttributeValue::N(seconds.to_string()));
+        }
+        match update {
+            Update::Renew => {}
+            Update::Release => {
+                after.owner = None;
+                remove = " REMOVE leaseOwner";
+            }
+            Update::Checkpoint(reached) => {
+                match reached {
+                    SequenceOrEnd::Sequence(sequence) => {
+                        after.checkpoint = Checkpoint::At(sequence);
+                        after.last_sequence = Some(sequence);
+                    }
+                    SequenceOrEnd::End(now) => {
+                        after.checkpoint = Checkpoint::ShardEnd;
+                        after.done_at = Some(now);
+                        set.push("doneAt = :done");
+                        request = request.expression_attribute_values(":done", AttributeValue::N(now.to_string()));
+                    }
+                }
+                set.extend(["checkpoint = :checkpoint", "ownerSwitchesSinceCheckpoint = :zero"]);
+                request = request
+                    .expression_attribute_values(":checkpoint", AttributeValue::S(item::checkpoint_text(after.checkpoint)))
+                    .expression_attribute_values(":zero", number(0));
+                if let Some(last) = after.last_sequence {
+                    set.push("lastSequence = :last");
+                    request = request.expression_attribute_values(":last", AttributeValue::S(last.digits().to_owned()));
+                }
+            }
+        }
+        let request = request.update_expression(format!("SET {}{remove}", set.join(", ")));
+        self.write(request, after).await
+    }
+
+    /// Deletes a lease that nothing needs any more, if it still is as it was seen.
+    pub async fn forget(&self, seen: &Lease) -> Result<(), AwsError> {
+        let delete = retry(RetryPolicy::SERVICE, &self.stop, || async {
+            self.client
+                .delete_item()
+                .table_name(&self.name)
+                .key("leaseKey", AttributeValue::S(seen.shard.to_string()))
+                .condition_expression("leaseCounter = :seen")
+                .expression_attribute_values(":seen", number(seen.counter))
+                .send()
+                .await
+                .map_err(|error| AwsError::new("DeleteItem", &self.name, &error))
+        });
+        match delete.await {
+            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a conditional update. When its condition fails, an earlier attempt of ours may have taken effect without our hearing of it:
+    /// then the item has our owner and exactly our counter.
+    async fn write(
+        &self,
+        request: aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder,
+        after: Lease,
+    ) -> Result<Write, AwsError> {
+        let mut attempts = 0_u32;
+        let written = retry(RetryPolicy::SERVICE, &self.stop, || {
+            attempts += 1;
+            let request = request.clone();
+            async move { request.send().await.map_err(|error| AwsError::new("UpdateItem", &self.name, &error)) }
+        })
+        .await;
+        match written {
+            Ok(_) => Ok(Write::Done(after)),
+            Err(error) if error.failure == Failure::ConditionFailed => {
+                if attempts > 1 && self.get(&after).await?.is_some_and(|now| now.owner == after.owner && now.counter == after.counter) {
+                    return Ok(Write::Done(after));
+                }
+                Ok(Write::Lost)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn get(&self, lease: &Lease) -> Result<Option<Lease>, AwsError> {
+        let read = retry(RetryPolicy::SERVICE, &self.stop, || async {
+            let get = self.client.get_item().table_name(&self.name).consistent_read(true);
+            let get = get.key("leaseKey", AttributeValue::S(lease.shard.to_string())).send().await;
+            get.map_err(|error| AwsError::new("GetItem", &self.name, &error))
+        });
+        let item = read.await?.item;
+        item.map(|item| item::from_item(item).map_err(|problem| AwsError::malformed("GetItem", problem))).transpose()
+    }
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
