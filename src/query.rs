@@ -44,21 +44,6 @@ const BATCH_ROWS: usize = 2048;
 /// Under which name the session's object store is registered. Never leaves the process.
 const STORE: &str = "headwater://lake/";
 
-/// Where a table lies in a lake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LakeLocation {
-    /// A folder or an `s3://bucket/prefix` URL: what holds a directory for each table.
-    pub url: String,
-    /// The table's name.
-    pub table: String,
-}
-
-impl fmt::Display for LakeLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "table '{}' in lake {}", self.table, self.url)
-    }
-}
-
 /// The lake cannot be opened, or a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -125,9 +110,9 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// Opens a table of the lake by its `schema.json`.
-    pub async fn open(location: &LakeLocation) -> Result<Self, QueryError> {
-        let (store, prefix) = open_store(&location.url).await?;
-        Self::over(store, &prefix, &location.table).await
+    pub async fn open(lake: &str, table: &str) -> Result<Self, QueryError> {
+        let (store, prefix) = open_store(lake).await?;
+        Self::over(store, &prefix, table).await
     }
 
     /// Opens a table of the lake that lies under `prefix` of a store.
@@ -180,10 +165,8 @@ fn context(store: Arc<dyn ObjectStore>) -> Result<SessionContext, DataFusionErro
         .with_cache_manager(CacheManagerConfig::default().with_list_files_cache_limit(0))
         .build_arc()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut config = SessionConfig::new()
-        .with_target_partitions(cores.min(MAX_PARTITIONS))
-        .with_batch_size(BATCH_ROWS)
-        .with_information_schema(true);
+    let mut config =
+        SessionConfig::new().with_target_partitions(cores.min(MAX_PARTITIONS)).with_batch_size(BATCH_ROWS).with_information_schema(true);
     // `price > 10.1` compares decimals: a literal must not become a float.
     config.options_mut().sql_parser.parse_float_as_decimal = true;
     let context = SessionContext::new_with_config_rt(config, runtime);

@@ -64,19 +64,19 @@ impl df::ObjectStore for Bridge {
     }
 
     async fn put_opts(&self, location: &Path, _: df::PutPayload, _: df::PutOptions) -> df::Result<df::PutResult> {
-        Err(read_only(format!("write {location}")))
+        Err(read_only(&format!("write {location}")))
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: df::PutMultipartOptions) -> df::Result<Box<dyn df::MultipartUpload>> {
-        Err(read_only(format!("write {location}")))
+        Err(read_only(&format!("write {location}")))
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, df::Result<Path>>) -> BoxStream<'static, df::Result<Path>> {
-        locations.map(|location| Err(read_only(format!("delete {}", location?)))).boxed()
+        locations.map(|location| Err(read_only(&format!("delete {}", location?)))).boxed()
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, _: df::CopyOptions) -> df::Result<()> {
-        Err(read_only(format!("copy {from} to {to}")))
+        Err(read_only(&format!("copy {from} to {to}")))
     }
 }
 
@@ -131,7 +131,7 @@ fn generic(source: Box<dyn std::error::Error + Send + Sync>) -> df::Error {
     df::Error::Generic { store: "lake", source }
 }
 
-fn read_only(attempt: String) -> df::Error {
+fn read_only(attempt: &str) -> df::Error {
     df::Error::NotSupported { source: format!("{attempt}: queries cannot change the lake").into() }
 }
 

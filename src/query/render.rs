@@ -176,11 +176,7 @@ fn json_values(field: &FieldRef, column: &dyn Array) -> Result<Vec<Vec<u8>>, Arr
 /// A CSV field. Quoted when it must be, and when it is empty, since an empty field is NULL.
 fn quoted(text: &(impl AsRef<str> + ?Sized)) -> String {
     let text = text.as_ref();
-    if text.is_empty() || text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    if text.is_empty() || text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -215,10 +211,7 @@ mod tests {
         let text = rendered(EVERYTHING, Format::Csv).await;
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "name,price,at,tags,n");
-        assert_eq!(
-            lines[1],
-            r#""a""b",99999999999999999999999999999999.999999,1970-01-01T00:00:00.001Z,"[""x"",""y""]",7"#
-        );
+        assert_eq!(lines[1], r#""a""b",99999999999999999999999999999999.999999,1970-01-01T00:00:00.001Z,"[""x"",""y""]",7"#);
         assert_eq!(lines[2], r#""",,,,"#);
     }
 

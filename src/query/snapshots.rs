@@ -14,7 +14,8 @@ use super::QueryError;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Snapshot {
     /// The snapshot's id, as in `cdc_snapshot_id`.
-    pub(super) snapshot_id: String,
+    #[serde(rename = "snapshot_id")]
+    pub(super) id: String,
     /// The table.
     pub(super) table: String,
     /// When it started, by DynamoDB's clock less a margin. Stream changes from then on lie above its rows.
@@ -47,6 +48,6 @@ pub(super) async fn read(table: &Arc<dyn ObjectStore>) -> Result<Vec<Snapshot>, 
         let snapshot = serde_json::from_slice(&body).map_err(|source| QueryError::Malformed { path: path.to_string(), source })?;
         snapshots.push(snapshot);
     }
-    snapshots.sort_by(|a, b| (a.started_at, a.completed_at, &a.snapshot_id).cmp(&(b.started_at, b.completed_at, &b.snapshot_id)));
+    snapshots.sort_by(|a, b| (a.started_at, a.completed_at, &a.id).cmp(&(b.started_at, b.completed_at, &b.id)));
     Ok(snapshots)
 }

@@ -28,6 +28,7 @@ use self::keys::Key;
 use self::rows::LakeRows;
 use self::spill::{Outcome, Spill};
 use super::{QueryError, Session};
+use crate::aws::AwsError;
 
 /// How a verification is done.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ impl Default for VerifyOptions {
     fn default() -> Self {
         Self {
             // The lake closes its objects after a minute by default.
-            deadline: Duration::from_secs(60),
+            deadline: Duration::from_mins(1),
             examples: 10,
             // About 100 bytes for each key.
             recheck_limit: 10_000,
@@ -146,16 +147,8 @@ impl Report {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// DynamoDB refused a request or could not be reached.
-    #[error("{doing}: {hint}")]
-    Table {
-        /// What was asked for.
-        doing: String,
-        /// What is wrong, as far as is known, and what to do.
-        hint: &'static str,
-        /// The SDK's error.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
+    #[error("read the table")]
+    Table(#[from] AwsError),
     /// An item of the table is not what the lake's schema says.
     #[error("compare {what} with the lake: {problem}; is '{table}' the table that this lake was made from?")]
     Item {
@@ -167,12 +160,13 @@ pub enum VerifyError {
         table: String,
     },
     /// A row of the lake cannot be turned back into an item.
-    #[error("rebuild the item {key} from its lake row: {problem}")]
+    #[error("rebuild item {key} from its row in the lake; if its object was not altered, this is a bug of headwater")]
     Row {
         /// The row's key.
         key: String,
         /// What is wrong with the row.
-        problem: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The lake cannot be read.
     #[error("read the lake")]
@@ -206,7 +200,7 @@ pub async fn verify(
     progress(VerifyProgress::Compare);
     let (limit, memory) = (options.recheck_limit, options.memory);
     let compared = tokio::task::spawn_blocking(move || first_pass(table, lake, memory, limit)).await;
-    let (mut report, doubtful) = compared.map_err(std::io::Error::other).and_then(|result| result).map_err(spilling)?;
+    let (mut report, doubtful) = compared.map_err(std::io::Error::other).flatten().map_err(spilling)?;
 
     report.rechecked = doubtful.len() as u64;
     recheck::settle(dynamo, session, doubtful, &options, &progress, &mut report).await?;
@@ -220,17 +214,18 @@ async fn spill_table(
     spilling: &impl Fn(std::io::Error) -> VerifyError,
     progress: &impl Fn(VerifyProgress),
 ) -> Result<Spill, VerifyError> {
-    let about = table::item_count(dynamo, &session.schema().table).await?;
+    let schema = session.schema();
+    let about = table::item_count(dynamo, &schema.table).await?;
     let mut spill = Spill::create(directory).map_err(spilling)?;
-    let mut pages = table::scan(dynamo, &session.schema().table);
-    while let Some(page) = pages.next().await {
-        for attributes in table::page_items(&session.schema().table, page)? {
-            let item = table::item(&session.schema().table, attributes)?;
-            let key = Key::of_item(session.schema(), &item)?;
-            spill.push(&key, digest::of_item(&item)).map_err(spilling)?;
+    table::scan(dynamo, &schema.table, |page| {
+        for attributes in &page {
+            let item = table::item(schema, attributes)?;
+            spill.push(&Key::of_item(schema, &item)?, digest::of_item(&item)).map_err(spilling)?;
         }
         progress(VerifyProgress::Table { rows: spill.rows(), about });
-    }
+        Ok(())
+    })
+    .await?;
     Ok(spill)
 }
 
@@ -245,11 +240,7 @@ async fn spill_lake(
     let current = session.view("current").await?;
     let mut batches = current.execute_stream().await.map_err(QueryError::Run)?;
     while let Some(batch) = batches.try_next().await.map_err(QueryError::Run)? {
-        let rows = LakeRows::of(session.schema(), &batch)?;
-        for row in 0..batch.num_rows() {
-            let (key, item) = rows.item(row)?;
-            spill.push(&key, digest::of_item(&item)).map_err(spilling)?;
-        }
+        LakeRows::of(session.schema(), &batch).each(|key, item| spill.push(&key, digest::of_item(item)).map_err(spilling))?;
         progress(VerifyProgress::Lake { rows: spill.rows(), about });
     }
     Ok(spill)

@@ -18,8 +18,8 @@ use datafusion::prelude::{DataFrame, SessionContext, ident, lit};
 use datafusion::scalar::ScalarValue;
 use jiff::Timestamp;
 
-use super::snapshots::Snapshot;
 use super::STORE;
+use super::snapshots::Snapshot;
 use crate::contract::TableSchema;
 use crate::event::Operation;
 use crate::lake::columns::arrow_schema;
@@ -74,7 +74,7 @@ fn current(changes: DataFrame, table: &TableSchema, snapshot: Option<&Snapshot>)
     let counted = match snapshot {
         None => of_stream,
         Some(snapshot) => {
-            let rows = of_stream.or(ident("cdc_snapshot_id").eq(lit(snapshot.snapshot_id.as_str())));
+            let rows = of_stream.or(ident("cdc_snapshot_id").eq(lit(snapshot.id.as_str())));
             rows.and(since(snapshot.started_at))
         }
     };
@@ -123,7 +123,7 @@ fn snapshot_table(snapshots: &[Snapshot]) -> Result<Arc<dyn TableProvider>> {
         Arc::new(TimestampMillisecondArray::from_iter_values(millis).with_timezone("UTC"))
     };
     let columns = vec![
-        text(|snapshot| &snapshot.snapshot_id),
+        text(|snapshot| &snapshot.id),
         text(|snapshot| &snapshot.table),
         instant(|snapshot| snapshot.started_at),
         instant(|snapshot| snapshot.completed_at),

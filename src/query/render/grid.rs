@@ -33,8 +33,7 @@ pub(super) struct Grid {
 impl Grid {
     /// A table of these columns whose lines take at most `limit` characters, if the narrowest columns allow it.
     pub(super) fn new(schema: &SchemaRef, limit: Option<usize>) -> Self {
-        let (names, numeric) =
-            schema.fields().iter().map(|field| (printable(field.name()), field.data_type().is_numeric())).unzip();
+        let (names, numeric) = schema.fields().iter().map(|field| (printable(field.name()), field.data_type().is_numeric())).unzip();
         Self { names, numeric, limit, widths: None, sample: Vec::new() }
     }
 
@@ -153,10 +152,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_by_display_width() {
-        assert_eq!(
-            table(None, &[["日本", "5"], ["Zürich", "1200"]]),
-            "name       n\n──────  ────\n日本       5\nZürich  1200\n(2 rows)\n"
-        );
+        assert_eq!(table(None, &[["日本", "5"], ["Zürich", "1200"]]), "name       n\n──────  ────\n日本       5\nZürich  1200\n(2 rows)\n");
     }
 
     #[test]

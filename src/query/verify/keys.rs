@@ -35,9 +35,9 @@ impl Key {
                 Err(wrong(&key.attribute, problem))
             }
             Some(Value::S(text) | Value::B(text)) => Ok(text.to_string()),
-            Some(Value::N(digits)) => number::canonical(digits)
-                .map(std::borrow::Cow::into_owned)
-                .map_err(|error| wrong(&key.attribute, error.to_string())),
+            Some(Value::N(digits)) => {
+                number::canonical(digits).map(std::borrow::Cow::into_owned).map_err(|error| wrong(&key.attribute, error.to_string()))
+            }
             Some(value) => Err(wrong(&key.attribute, format!("{} cannot be a key", value.attribute_type()))),
             None => Err(wrong(&key.attribute, "the item has no such attribute".to_owned())),
         };
@@ -49,10 +49,10 @@ impl Key {
         let attribute = |(key, text): (&crate::contract::KeyColumn, &String)| {
             let value = match key.attribute_type {
                 AttributeType::N => AttributeValue::N(text.clone()),
-                AttributeType::B => AttributeValue::B(Blob::new(STANDARD.decode(text).map_err(|error| VerifyError::Row {
-                    key: self.to_string(),
-                    problem: format!("column {} is not base64: {error}", key.column),
-                })?)),
+                AttributeType::B => {
+                    let broken = |error| VerifyError::Row { key: self.to_string(), source: Box::new(error) };
+                    AttributeValue::B(Blob::new(STANDARD.decode(text).map_err(broken)?))
+                }
                 _ => AttributeValue::S(text.clone()),
             };
             Ok((key.attribute.clone(), value))
