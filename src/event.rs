@@ -4,19 +4,29 @@
 //! [`crate::lake`]). Everything here is pure: no I/O, no clock. The rule that holds throughout is *exact-values*: from an event and
 //! its [`TableSchema`](crate::contract::TableSchema) both images can be rebuilt exactly ([`restore`]).
 
+mod cell;
+mod compare;
 pub mod decode;
 pub mod encode;
 pub mod flatten;
+mod instant;
+mod json;
 pub mod number;
+mod plain_json;
 pub mod restore;
 mod sequence;
 mod shard;
+mod typed_json;
 mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
 pub use sequence::{InvalidSequence, SequenceNumber};
 pub use shard::ShardId;
+pub use typed_json::{item_from_json, write_typed_item, write_typed_json};
 pub use value::{AttributeType, Item, Value};
 
 /// What a change did to its item (`cdc_op`).

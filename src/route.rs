@@ -4,6 +4,7 @@
 //! stream order and says, by [`Progress`], up to where they are durable; the caller checkpoints nothing else
 //! (*durable-before-checkpoint*).
 
+pub mod budget;
 pub mod lake;
 
 use async_trait::async_trait;

@@ -1,4 +1,5 @@
-//! Behaviour of the whole program, a module per part.
+//! The integration tests, in one binary: each of several would link everything again.
 
+mod lake;
 #[cfg(feature = "sql")]
 mod query;

@@ -1,0 +1,143 @@
+//! Committing runs, and finding out what is committed already.
+//!
+//! An object is created only if it is absent, and its name says which position it starts after. So of several processes that read the
+//! same shard from the same position one wins, and the others learn from the winner's object where to go on. No lock is involved.
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use tokio::time::{Duration, sleep};
+
+use super::error::{LakeError, Problem};
+use super::layout::{ChangeKey, Format, HourPartition};
+use super::run::ClosedRun;
+use super::{Lake, ndjson, parquet};
+use crate::event::{SequenceNumber, ShardId};
+
+/// Bytes read from the end of a Parquet file at first: its footer, unless the table is very wide.
+const TAIL_BYTES: u64 = 64 << 10;
+/// S3 answers 409 to a conditional write while another one of the same key is in flight (Amazon S3 User Guide, "Conditional writes").
+/// The object may then not exist, if the other one fails.
+const CONFLICTS: u32 = 5;
+/// The pause after a conflict, times the attempt. The other writer's request ends on its own, so there is no herd to spread.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a commit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// The object was created.
+    Committed,
+    /// The object exists: another process made it, or an earlier attempt of this one whose answer was lost. It ends at `last`.
+    Superseded {
+        /// The position of the winner's last row.
+        last: SequenceNumber,
+    },
+}
+
+impl Lake {
+    /// Creates the object of a run unless it exists. An error leaves open whether it was created; the same call may be repeated.
+    pub async fn commit(&self, run: &ClosedRun) -> Result<Commit, LakeError> {
+        let location = self.layout.change(&run.key);
+        for attempt in 1..=CONFLICTS {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            match self.store.store.put_opts(&location, PutPayload::from_bytes(run.bytes.clone()), options).await {
+                Ok(_) => {
+                    self.counters.committed(run.rows, run.bytes.len());
+                    return Ok(Commit::Committed);
+                }
+                Err(object_store::Error::AlreadyExists { .. }) => match self.last_of(&run.key).await {
+                    Ok(last) => {
+                        self.counters.superseded();
+                        return Ok(Commit::Superseded { last });
+                    }
+                    Err(LakeError { problem: Problem::Missing, .. }) => sleep(CONFLICT_PAUSE * attempt).await,
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(LakeError::from_store(format!("create {}", self.store.describe(&location)), error)),
+            }
+        }
+        let problem = Problem::Other(format!("{CONFLICTS} attempts met another write of the same object that did not succeed"));
+        Err(LakeError::new(format!("create {}", self.store.describe(&location)), problem))
+    }
+
+    /// Where the committed run ends that covers the record at `sequence`, if there is one. Costs one listing of the hour.
+    pub async fn landed_run(
+        &self,
+        shard: &ShardId,
+        partition: HourPartition,
+        sequence: SequenceNumber,
+    ) -> Result<Option<SequenceNumber>, LakeError> {
+        let runs = self.runs(shard, partition).await?;
+        self.covering(&runs, sequence).await
+    }
+
+    /// The shard's committed runs of one hour, in order of where they start.
+    pub(crate) async fn runs(&self, shard: &ShardId, partition: HourPartition) -> Result<Vec<ChangeKey>, LakeError> {
+        let folder = self.layout.partition(partition);
+        let prefix = self.layout.shard_prefix(partition, shard);
+        let failed = |error| LakeError::from_store(format!("list {}", self.store.describe(&folder)), error);
+        let offset = Path::parse(&prefix).map_err(|error| failed(error.into()))?;
+        let mut listing = self.store.store.list_with_offset(Some(&folder), &offset);
+        let mut runs = Vec::new();
+        while let Some(object) = listing.try_next().await.map_err(failed)? {
+            if object.location.as_ref().starts_with(&prefix) {
+                // A shard whose id begins with this one's and a dash has the same prefix.
+                runs.extend(self.layout.parse_change(&object.location).filter(|key| key.shard == *shard));
+            } else if self.store.ordered {
+                break;
+            }
+        }
+        runs.sort_by_key(|key| key.after);
+        Ok(runs)
+    }
+
+    /// Where the one of `runs` ends that covers the record at `sequence`, if one does: it must be the last that starts before it.
+    pub(crate) async fn covering(&self, runs: &[ChangeKey], sequence: SequenceNumber) -> Result<Option<SequenceNumber>, LakeError> {
+        let before = &runs[..runs.partition_point(|key| key.after < sequence)];
+        let Some(nearest) = before.last() else { return Ok(None) };
+        // After a change of format, one position may have an object of each.
+        for key in before.iter().rev().take_while(|key| key.after == nearest.after) {
+            let last = self.last_of(key).await?;
+            if last >= sequence {
+                return Ok(Some(last));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The position of a committed run's last row.
+    async fn last_of(&self, key: &ChangeKey) -> Result<SequenceNumber, LakeError> {
+        let location = self.layout.change(key);
+        let doing = || format!("read the end of {}", self.store.describe(&location));
+        let foreign = |reason| LakeError::new(doing(), Problem::Foreign(reason));
+        match key.format {
+            Format::Parquet => {
+                let mut bytes = TAIL_BYTES;
+                loop {
+                    let (tail, size) = self.tail(&location, bytes).await.map_err(|error| LakeError::from_store(doing(), error))?;
+                    match parquet::read_tail(&tail, size) {
+                        parquet::Tail::Last(last) => return Ok(last),
+                        parquet::Tail::NeedBytes(needed) if needed as u64 > bytes => bytes = needed as u64,
+                        parquet::Tail::NeedBytes(_) => return Err(foreign("its footer cannot be read".to_owned())),
+                        parquet::Tail::Foreign(reason) => return Err(foreign(reason)),
+                    }
+                }
+            }
+            Format::Ndjson => {
+                let whole = async { self.store.store.get(&location).await?.bytes().await };
+                let whole = whole.await.map_err(|error| LakeError::from_store(doing(), error))?;
+                let last = tokio::task::spawn_blocking(move || ndjson::read_last(&whole)).await;
+                last.map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?.map_err(foreign)
+            }
+        }
+    }
+
+    /// The last bytes of an object, and its size. Asks for the size first: not every S3 answers a suffix range that is longer than the
+    /// object.
+    async fn tail(&self, location: &Path, bytes: u64) -> object_store::Result<(Bytes, u64)> {
+        let size = self.store.store.head(location).await?.size;
+        let tail = self.store.store.get_range(location, size.saturating_sub(bytes)..size).await?;
+        Ok((tail, size))
+    }
+}

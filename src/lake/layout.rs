@@ -1,0 +1,328 @@
+//! Where things lie in the lake: names of objects and back. Pure.
+//!
+//! ```text
+//! <prefix>/<table>/schema.json
+//! <prefix>/<table>/changes/dt=YYYY-MM-DD/hr=HH/<shard>-<40 digits>.parquet   or .json.gz
+//! <prefix>/<table>/snapshots/<snapshot id>.json
+//! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<40 digits or hash>.json
+//! ```
+//!
+//! A change object's name is the whole identity of the run in it: two processes that read the same shard from the same position
+//! arrive at the same name, and only one of them can create it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use object_store::path::Path;
+
+use crate::event::{SequenceNumber, ShardId};
+
+const SECONDS_PER_HOUR: i64 = 3600;
+/// 9999-12-31T23:59:59Z: the last second whose year has four digits.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// How rows are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Parquet with zstd.
+    Parquet,
+    /// Newline-delimited JSON, gzip-compressed.
+    Ndjson,
+}
+
+impl Format {
+    /// The ending of an object's name, without the dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Ndjson => "json.gz",
+        }
+    }
+}
+
+/// One UTC hour of `cdc_time`: the partition that a change lands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HourPartition {
+    hours: i64,
+}
+
+/// The time cannot be a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} seconds since 1970 lies outside the years 1970 to 9999")]
+pub struct InvalidTime(i64);
+
+impl HourPartition {
+    /// The hour that holds this second since the epoch.
+    pub fn containing(seconds: i64) -> Result<Self, InvalidTime> {
+        if (0..=LAST_SECOND).contains(&seconds) { Ok(Self { hours: seconds / SECONDS_PER_HOUR }) } else { Err(InvalidTime(seconds)) }
+    }
+
+    /// The hour's first second since the epoch.
+    pub const fn start(self) -> i64 {
+        self.hours * SECONDS_PER_HOUR
+    }
+
+    /// The day's folder, `dt=YYYY-MM-DD`.
+    fn day(self) -> String {
+        // The constructor admits only seconds that jiff can represent.
+        let date = Offset::UTC.to_datetime(Timestamp::from_second(self.start()).unwrap_or_default()).date();
+        format!("dt={:04}-{:02}-{:02}", date.year(), date.month(), date.day())
+    }
+}
+
+impl fmt::Display for HourPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/hr={:02}", self.day(), self.hours.rem_euclid(24))
+    }
+}
+
+impl HourPartition {
+    fn parse(day: &str, hour: &str) -> Option<Self> {
+        let date: Date = day.strip_prefix("dt=")?.parse().ok()?;
+        let hour = i8::from_str(hour.strip_prefix("hr=")?).ok()?;
+        let start = Offset::UTC.to_timestamp(date.at(hour_of_day(hour)?, 0, 0, 0)).ok()?;
+        let partition = Self::containing(start.as_second()).ok()?;
+        // Only the spelling that this layout writes: anything else is somebody else's folder.
+        (partition.to_string() == format!("{day}/hr={hour:02}")).then_some(partition)
+    }
+}
+
+fn hour_of_day(hour: i8) -> Option<i8> {
+    (0..24).contains(&hour).then_some(hour)
+}
+
+/// The identity of one object of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChangeKey {
+    /// The hour of every row in it.
+    pub partition: HourPartition,
+    /// The shard that the run was read from.
+    pub shard: ShardId,
+    /// The position that the run starts after.
+    pub after: SequenceNumber,
+    /// How the rows are stored.
+    pub format: Format,
+}
+
+/// Names below one table's folder.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: Path,
+}
+
+impl Layout {
+    /// The folder of `table` below `prefix` (which may be empty).
+    pub fn new(prefix: &Path, table: &str) -> Self {
+        let table = encode(table, true);
+        Self { root: path(if prefix.as_ref().is_empty() { table } else { format!("{prefix}/{table}") }) }
+    }
+
+    /// The table's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The table's columns, as JSON.
+    pub fn schema(&self) -> Path {
+        self.below("schema.json")
+    }
+
+    /// The folder of all changes.
+    pub fn changes(&self) -> Path {
+        self.below("changes")
+    }
+
+    /// The folder of one hour's changes.
+    pub fn partition(&self, partition: HourPartition) -> Path {
+        self.below(&format!("changes/{partition}"))
+    }
+
+    /// An object of changes.
+    pub fn change(&self, key: &ChangeKey) -> Path {
+        let shard = encode(key.shard.as_str(), false);
+        self.below(&format!("changes/{}/{shard}-{}.{}", key.partition, key.after.padded(), key.format.extension()))
+    }
+
+    /// What the names of one shard's objects within a partition begin with.
+    pub fn shard_prefix(&self, partition: HourPartition, shard: &ShardId) -> String {
+        format!("{}/{}-", self.partition(partition), encode(shard.as_str(), false))
+    }
+
+    /// The identity of an object of changes, if `location` is the name of one.
+    pub fn parse_change(&self, location: &Path) -> Option<ChangeKey> {
+        let name = location.as_ref().strip_prefix(self.root.as_ref())?.strip_prefix("/changes/")?;
+        let [day, hour, file] = *name.split('/').collect::<Vec<_>>() else { return None };
+        let (stem, format) = [Format::Parquet, Format::Ndjson]
+            .into_iter()
+            .find_map(|format| Some((file.strip_suffix(format.extension())?.strip_suffix('.')?, format)))?;
+        let (shard, after) = stem.rsplit_once('-')?;
+        let after: SequenceNumber = after.parse().ok().filter(|parsed: &SequenceNumber| parsed.padded() == after)?;
+        Some(ChangeKey { partition: HourPartition::parse(day, hour)?, shard: ShardId::new(decode(shard)?), after, format })
+    }
+
+    /// The marker of a complete snapshot.
+    pub fn snapshot(&self, id: &str) -> Path {
+        self.below(&format!("snapshots/{}.json", encode(id, false)))
+    }
+
+    /// The folder of quarantined records.
+    pub fn quarantine(&self) -> Path {
+        self.below("quarantine")
+    }
+
+    /// A quarantined record: by its position, or by a hash of its text where no position could be read.
+    pub fn quarantined(&self, day_of: HourPartition, shard: &ShardId, identity: &str) -> Path {
+        self.below(&format!("quarantine/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
+    }
+
+    fn below(&self, name: &str) -> Path {
+        path(format!("{}/{name}", self.root))
+    }
+}
+
+/// Takes a name that is already encoded. [`Path::from`] would encode its percent signs again.
+#[expect(clippy::expect_used, reason = "every segment was encoded to plain characters, is not empty and is neither '.' nor '..'")]
+fn path(text: String) -> Path {
+    Path::parse(text).expect("encoded segments make a valid path")
+}
+
+/// Percent-encodes everything but `[A-Za-z0-9_-]`; with `dots`, dots stay too unless they lead.
+fn encode(text: &str, dots: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (index, byte) in text.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && dots && index > 0) {
+            out.push(char::from(byte));
+        } else {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+    if out.is_empty() { "%".to_owned() } else { out }
+}
+
+/// The inverse of [`encode`]; `None` for a text that it does not write.
+fn decode(text: &str) -> Option<String> {
+    if text == "%" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let [high, low, tail @ ..] = tail else { return None };
+            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+            bytes.push((digit(*high)? << 4) | digit(*low)?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout::new(&Path::from("data/raw"), "sales.orders")
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_hour_its_shard_and_the_position_it_starts_after() {
+        let key = ChangeKey {
+            partition: HourPartition::containing(1_795_233_599).unwrap(),
+            shard: ShardId::new("shardId-00000001795230000000-abc"),
+            after: "700000000000888747038".parse().unwrap(),
+            format: Format::Parquet,
+        };
+        assert_eq!(
+            layout().change(&key).as_ref(),
+            "data/raw/sales.orders/changes/dt=2026-11-21/hr=03/\
+             shardId-00000001795230000000-abc-0000000000000000000700000000000888747038.parquet"
+        );
+    }
+
+    #[test]
+    fn other_objects_have_their_own_folders() {
+        let day = HourPartition::containing(0).unwrap();
+        assert_eq!(layout().schema().as_ref(), "data/raw/sales.orders/schema.json");
+        assert_eq!(layout().snapshot("2026/1").as_ref(), "data/raw/sales.orders/snapshots/2026%2F1.json");
+        assert_eq!(layout().quarantined(day, &ShardId::new("s"), "7").as_ref(), "data/raw/sales.orders/quarantine/dt=1970-01-01/s-7.json");
+    }
+
+    #[test]
+    fn names_that_the_layout_does_not_write_are_not_changes() {
+        let position = "0".repeat(40);
+        for name in [
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=24/s-{position}.parquet"),
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=3/s-{position}.parquet"),
+            format!("data/raw/sales.orders/changes/dt=2026-02-30/hr=03/s-{position}.parquet"),
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/s-{position}.orc"),
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/{position}.parquet"),
+            "data/raw/sales.orders/changes/dt=2026-11-21/hr=03/s-17.parquet".to_owned(),
+            format!("data/raw/sales.orders.old/changes/dt=2026-11-21/hr=03/s-{position}.parquet"),
+            format!("data/raw/sales.orders/quarantine/dt=2026-11-21/hr=03/s-{position}.parquet"),
+        ] {
+            assert_eq!(layout().parse_change(&Path::parse(&name).unwrap()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_a_four_digit_year_is_refused() {
+        assert!(HourPartition::containing(-1).is_err());
+        assert!(HourPartition::containing(LAST_SECOND + 1).is_err());
+        assert_eq!(HourPartition::containing(LAST_SECOND).unwrap().to_string(), "dt=9999-12-31/hr=23");
+    }
+
+    #[test]
+    fn a_table_name_made_of_dots_stays_a_name() {
+        for table in ["..", ".", "...", "a.b", ""] {
+            let layout = Layout::new(&Path::default(), table);
+            assert_eq!(layout.root().parts_count(), 1, "{table}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_is_read_back_from_its_name(
+            seconds in 0..=LAST_SECOND,
+            shard in prop_oneof![Just("shardId-00000001795230000000-abc".to_owned()), ".{0,40}"],
+            after in "[0-9]{1,40}",
+            parquet in any::<bool>(),
+            prefix in prop_oneof![Just(Path::default()), Just(Path::from("a/b"))],
+            table in "[A-Za-z0-9_.-]{3,40}",
+        ) {
+            let key = ChangeKey {
+                partition: HourPartition::containing(seconds).unwrap(),
+                shard: ShardId::new(shard),
+                after: after.parse().unwrap(),
+                format: if parquet { Format::Parquet } else { Format::Ndjson },
+            };
+            let layout = Layout::new(&prefix, &table);
+            let location = layout.change(&key);
+            prop_assert!(location.as_ref().starts_with(&layout.shard_prefix(key.partition, &key.shard)));
+            prop_assert_eq!(layout.parse_change(&location), Some(key));
+        }
+
+        #[test]
+        fn names_order_as_positions_do(a in "[0-9]{1,40}", b in "[0-9]{1,40}") {
+            let name = |after: &str| layout().change(&ChangeKey {
+                partition: HourPartition::containing(0).unwrap(),
+                shard: ShardId::new("s"),
+                after: after.parse().unwrap(),
+                format: Format::Parquet,
+            });
+            let (x, y): (SequenceNumber, SequenceNumber) = (a.parse().unwrap(), b.parse().unwrap());
+            prop_assert_eq!(x.cmp(&y), name(&a).cmp(&name(&b)));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Records that cannot become changes, kept whole with the reason, for redrive.
+
+use std::fmt::Write as _;
+
+use futures::TryStreamExt;
+use jiff::Timestamp;
+use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::Lake;
+use super::error::{LakeError, Problem};
+use super::layout::HourPartition;
+use crate::event::{SequenceNumber, ShardId};
+
+/// A record that could not be turned into a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoisonRecord<'a> {
+    /// The shard that it was read from.
+    pub shard: &'a ShardId,
+    /// Its position, where that could be read.
+    pub sequence: Option<SequenceNumber>,
+    /// The stream's `eventID`, where that could be read.
+    pub event_id: Option<&'a str>,
+    /// The record as it came: JSON text, or whatever stood in its place.
+    pub raw: &'a str,
+    /// What is wrong with it.
+    pub reason: &'a str,
+    /// Its creation time in seconds since the epoch, or the time of finding where it has none. A record that is found again goes to
+    /// the same object only if it is given the same day.
+    pub time: i64,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    shard: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+    reason: &'a str,
+    time: String,
+    /// The record, byte for byte, when it is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'a RawValue>,
+    /// The record as text when it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+impl Lake {
+    /// Stores a record in quarantine; durable when this returns. A record that is there already is left as it is.
+    pub async fn quarantine(&self, record: &PoisonRecord<'_>) -> Result<(), LakeError> {
+        let doing = || format!("quarantine a record of shard {}", record.shard);
+        let day = HourPartition::containing(record.time)
+            .map_err(|error| LakeError::new(doing(), Problem::Event(format!("its time is impossible: {error}"))))?;
+        let identity = record.sequence.map_or_else(|| hash(record.raw), |sequence| sequence.padded().to_owned());
+        let location = self.layout.quarantined(day, record.shard, &identity);
+        let body = entry(record).map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.store.store.put_opts(&location, PutPayload::from(body), options).await {
+            Ok(_) => {
+                self.counters.quarantined();
+                Ok(())
+            }
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(LakeError::from_store(format!("create {}", self.store.describe(&location)), error)),
+        }
+    }
+
+    /// How many records are in quarantine. Lists them all.
+    pub async fn quarantine_count(&self) -> Result<u64, LakeError> {
+        let folder = self.layout.quarantine();
+        let listing = self.store.store.list(Some(&folder));
+        listing
+            .try_fold(0, async |count, _| Ok(count + 1))
+            .await
+            .map_err(|error| LakeError::from_store(format!("list {}", self.store.describe(&folder)), error))
+    }
+}
+
+fn entry(record: &PoisonRecord<'_>) -> serde_json::Result<Vec<u8>> {
+    let json: Option<&RawValue> = serde_json::from_str(record.raw).ok();
+    serde_json::to_vec(&Entry {
+        shard: record.shard.as_str(),
+        sequence: record.sequence.as_ref().map(SequenceNumber::digits),
+        event_id: record.event_id,
+        reason: record.reason,
+        time: Timestamp::from_second(record.time).map(|time| time.to_string()).unwrap_or_default(),
+        record: json,
+        text: json.is_none().then_some(record.raw),
+    })
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,8 @@
+//! The lake and its route, on every kind of store.
+
+mod bench;
+mod conformance;
+mod failures;
+mod histories;
+mod pacing;
+mod s3;
