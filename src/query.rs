@@ -1,1 +1,243 @@
-//! query
+//! SQL over the lake: the views `changes`, `snapshots` and `current`, and the proof that `current` equals the table ([`verify`]).
+//!
+//! - `changes`: every change event that has landed, with the partition columns `dt` and `hr`. Parquet and NDJSON objects are read alike,
+//!   so a lake whose format was changed stays one table. A predicate on `dt` or `hr` leaves objects of other hours unopened.
+//! - `snapshots`: one row per completed snapshot.
+//! - `current`: the table's state as far as the lake knows it: the rows of the latest completed snapshot, below all stream changes
+//!   since that snapshot's start; of each key the latest `cdc_sequence` wins, and a REMOVE hides the key.
+//!
+//! A session reads the lake and never writes it. Numbers stay exact: decimals are read with the lake's own types, never as floating
+//! point. Memory is bounded by [`MEMORY`]; what does not fit is spilled to the temporary directory.
+
+mod bridge;
+pub mod render;
+mod snapshots;
+pub mod verify;
+mod views;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
+use url::Url;
+
+use crate::contract::TableSchema;
+
+/// What a session's operators may hold in memory, in bytes, before they spill.
+pub const MEMORY: usize = 256 * 1024 * 1024;
+
+/// Each partition of a sort reserves memory of its own, so their number is kept small against [`MEMORY`] on machines with many cores.
+const MAX_PARTITIONS: usize = 8;
+
+/// Rows in a batch. DynamoDB items reach 400 KB, so that DataFusion's default of 8,192 rows could exceed [`MEMORY`] in one batch.
+const BATCH_ROWS: usize = 2048;
+
+/// Under which name the session's object store is registered. Never leaves the process.
+const STORE: &str = "headwater://lake/";
+
+/// The lake cannot be opened, or a query failed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The URL is not one of a lake, or its store cannot be built.
+    #[error("open lake {url}: check the folder or URL, and the AWS settings if it is an s3:// one")]
+    Open {
+        /// The lake's URL.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The lake has no `schema.json` for the table.
+    #[error("the lake has no table '{table}' ({}); a table appears once `headwater run` has landed its first changes", tables(known))]
+    NoSuchTable {
+        /// The table that was asked for.
+        table: String,
+        /// The tables that the lake has.
+        known: Vec<String>,
+    },
+    /// The lake's store refused a read.
+    #[error("{doing}")]
+    Read {
+        /// What was being read.
+        doing: String,
+        /// The store's answer.
+        #[source]
+        source: object_store::Error,
+    },
+    /// An object that describes the lake cannot be understood.
+    #[error("read {path} of the lake: it is not what this version of headwater writes; restore it from a backup or remove it")]
+    Malformed {
+        /// The object, relative to the table.
+        path: String,
+        /// Where it is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The statement is not valid, or it is not a query.
+    #[error("plan the query (the views are changes, snapshots and current)")]
+    Plan(#[source] DataFusionError),
+    /// The query failed while it ran.
+    #[error("run the query")]
+    Run(#[source] DataFusionError),
+}
+
+/// The part of [`QueryError::NoSuchTable`] that says what there is instead.
+fn tables(known: &[String]) -> String {
+    if known.is_empty() { "it has none".to_owned() } else { format!("it has: {}", known.join(", ")) }
+}
+
+/// An open lake table.
+pub struct Session {
+    context: SessionContext,
+    store: Arc<dyn ObjectStore>,
+    schema: TableSchema,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("table", &self.schema.table).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Opens a table of the lake by its `schema.json`.
+    pub async fn open(lake: &str, table: &str) -> Result<Self, QueryError> {
+        let (store, prefix) = open_store(lake).await?;
+        Self::over(store, &prefix, table).await
+    }
+
+    /// Opens a table of the lake that lies under `prefix` of a store.
+    pub async fn over(lake: Arc<dyn ObjectStore>, prefix: &Path, table: &str) -> Result<Self, QueryError> {
+        let Some(schema) = read_schema(&lake, prefix, table).await? else {
+            return Err(QueryError::NoSuchTable { table: table.to_owned(), known: known_tables(&lake, prefix).await? });
+        };
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(lake, prefix.clone().join(table)));
+        let context = context(Arc::clone(&store)).map_err(QueryError::Plan)?;
+        let session = Self { context, store, schema };
+        session.refresh().await?;
+        Ok(session)
+    }
+
+    /// Takes notice of snapshots that were completed since the session was opened. New changes need no refresh: every query lists
+    /// the lake anew.
+    pub async fn refresh(&self) -> Result<(), QueryError> {
+        let snapshots = snapshots::read(&self.store).await?;
+        let views = views::build(&self.context, &self.schema, &snapshots).map_err(QueryError::Plan)?;
+        for (name, view) in views {
+            self.context.deregister_table(name).map_err(QueryError::Plan)?;
+            self.context.register_table(name, view).map_err(QueryError::Plan)?;
+        }
+        Ok(())
+    }
+
+    /// The table's columns in the lake.
+    pub const fn schema(&self) -> &TableSchema {
+        &self.schema
+    }
+
+    /// Runs a query and hands its rows out as they come. Statements that would write are refused.
+    pub async fn query(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
+        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
+        let frame = self.context.sql_with_options(sql, read_only).await.map_err(QueryError::Plan)?;
+        frame.execute_stream().await.map_err(QueryError::Run)
+    }
+
+    /// A view as a data frame, for queries that are built rather than written.
+    pub(crate) async fn view(&self, name: &str) -> Result<DataFrame, QueryError> {
+        self.context.table(name).await.map_err(QueryError::Plan)
+    }
+}
+
+/// A DataFusion session over one table's directory, with bounded memory.
+fn context(store: Arc<dyn ObjectStore>) -> Result<SessionContext, DataFusionError> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY)))
+        // A kept listing would hide the objects that land while a session is open.
+        .with_cache_manager(CacheManagerConfig::default().with_list_files_cache_limit(0))
+        .build_arc()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut config =
+        SessionConfig::new().with_target_partitions(cores.min(MAX_PARTITIONS)).with_batch_size(BATCH_ROWS).with_information_schema(true);
+    // `price > 10.1` compares decimals: a literal must not become a float.
+    config.options_mut().sql_parser.parse_float_as_decimal = true;
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    let url = Url::parse(STORE).map_err(|error| DataFusionError::External(Box::new(error)))?;
+    context.register_object_store(&url, Arc::new(bridge::Bridge::over(store)));
+    Ok(context)
+}
+
+/// The store of a lake's URL, and the lake's place in it.
+async fn open_store(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), QueryError> {
+    let open = |source: Box<dyn std::error::Error + Send + Sync>| QueryError::Open { url: url.to_owned(), source };
+    let folder = PathBuf::from(url.strip_prefix("file://").unwrap_or(url));
+    let store = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| open(Box::new(error)))?;
+    Ok((Arc::new(store), Path::default()))
+}
+
+/// `schema.json` of a table, if the lake has it.
+async fn read_schema(lake: &Arc<dyn ObjectStore>, prefix: &Path, table: &str) -> Result<Option<TableSchema>, QueryError> {
+    let path = prefix.clone().join(table).join("schema.json");
+    let read = |source| QueryError::Read { doing: format!("read {path} of the lake"), source };
+    let body = match lake.get(&path).await {
+        Ok(object) => object.bytes().await.map_err(read)?,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(read(error)),
+    };
+    serde_json::from_slice(&body).map(Some).map_err(|source| QueryError::Malformed { path: path.to_string(), source })
+}
+
+/// The directories of the lake that hold a `schema.json`.
+async fn known_tables(lake: &Arc<dyn ObjectStore>, prefix: &Path) -> Result<Vec<String>, QueryError> {
+    let listed = lake.list_with_delimiter(Some(prefix)).await;
+    let directories =
+        listed.map_err(|source| QueryError::Read { doing: "list the tables of the lake".to_owned(), source })?.common_prefixes;
+    let mut known = Vec::new();
+    for directory in directories {
+        if lake.head(&directory.clone().join("schema.json")).await.is_ok() {
+            known.extend(directory.filename().map(str::to_owned));
+        }
+    }
+    Ok(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_table_is_reported_with_the_tables_that_exist() {
+        let lake: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let orders = TableSchema::keys_only("orders", vec![("id".to_owned(), crate::event::AttributeType::S)]);
+        let body = serde_json::to_vec(&orders).unwrap();
+        lake.put(&Path::from("base/orders/schema.json"), body.into()).await.unwrap();
+        lake.put(&Path::from("base/stray/readme.txt"), "no table".into()).await.unwrap();
+
+        let error = Session::over(lake, &Path::from("base"), "order").await.unwrap_err();
+
+        assert!(error.to_string().starts_with("the lake has no table 'order' (it has: orders)"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_session_does_not_write() {
+        let lake: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let orders = TableSchema::keys_only("orders", vec![("id".to_owned(), crate::event::AttributeType::S)]);
+        lake.put(&Path::from("orders/schema.json"), serde_json::to_vec(&orders).unwrap().into()).await.unwrap();
+        let session = Session::over(lake, &Path::default(), "orders").await.unwrap();
+
+        for statement in ["CREATE TABLE t AS SELECT 1", "INSERT INTO changes SELECT * FROM changes", "COPY (SELECT 1) TO 'x.csv'"] {
+            assert!(session.query(statement).await.is_err(), "{statement}");
+        }
+        assert!(session.query("SELECT count(*) FROM current").await.is_ok());
+    }
+}

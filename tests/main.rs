@@ -9,5 +9,7 @@ mod crash;
 mod embedded;
 mod lake;
 mod local;
+#[cfg(feature = "sql")]
+mod query;
 #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "parts serve the crash tests only, which need the embedded DynamoDB"))]
 mod support;

@@ -1,0 +1,145 @@
+//! Primary keys as the lake spells them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::VerifyError;
+use super::digest::{self, Digest};
+use crate::contract::TableSchema;
+use crate::event::{AttributeType, Item, Value, number};
+
+/// The texts of the key columns: partition key, then sort key if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key(Vec<String>);
+
+impl Key {
+    /// The key of these column texts.
+    pub(super) fn of_texts(texts: Vec<String>) -> Self {
+        Self(texts)
+    }
+
+    /// The key of an item of the table.
+    pub(super) fn of_item(schema: &TableSchema, item: &Item<'_>) -> Result<Self, VerifyError> {
+        let wrong = |attribute: &str, problem: String| VerifyError::Item {
+            what: format!("key attribute '{attribute}'"),
+            problem,
+            table: schema.table.clone(),
+        };
+        let text = |key: &crate::contract::KeyColumn| match item.get(&key.attribute) {
+            Some(value) if value.attribute_type() != key.attribute_type => {
+                let problem = format!("it is {} in the table and {} in the lake's schema", value.attribute_type(), key.attribute_type);
+                Err(wrong(&key.attribute, problem))
+            }
+            Some(Value::S(text) | Value::B(text)) => Ok(text.to_string()),
+            Some(Value::N(digits)) => {
+                number::canonical(digits).map(std::borrow::Cow::into_owned).map_err(|error| wrong(&key.attribute, error.to_string()))
+            }
+            Some(value) => Err(wrong(&key.attribute, format!("{} cannot be a key", value.attribute_type()))),
+            None => Err(wrong(&key.attribute, "the item has no such attribute".to_owned())),
+        };
+        schema.keys.iter().map(text).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The key for a request to DynamoDB.
+    pub(super) fn attributes(&self, schema: &TableSchema) -> Result<HashMap<String, AttributeValue>, VerifyError> {
+        let attribute = |(key, text): (&crate::contract::KeyColumn, &String)| {
+            let value = match key.attribute_type {
+                AttributeType::N => AttributeValue::N(text.clone()),
+                AttributeType::B => {
+                    let broken = |error| VerifyError::Row { key: self.to_string(), source: Box::new(error) };
+                    AttributeValue::B(Blob::new(STANDARD.decode(text).map_err(broken)?))
+                }
+                _ => AttributeValue::S(text.clone()),
+            };
+            Ok((key.attribute.clone(), value))
+        };
+        schema.keys.iter().zip(&self.0).map(attribute).collect()
+    }
+
+    /// The partition key's text.
+    pub(super) fn partition(&self) -> &str {
+        self.0.first().map_or("", String::as_str)
+    }
+
+    /// Column names and texts, for a report.
+    pub(super) fn named(&self, schema: &TableSchema) -> BTreeMap<String, String> {
+        schema.keys.iter().map(|key| key.column.clone()).zip(self.0.iter().cloned()).collect()
+    }
+
+    /// The texts, each behind its length, so that no two keys have the same bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for text in &self.0 {
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        bytes
+    }
+
+    /// The key of [`to_bytes`](Self::to_bytes); `None` if they are not of a key.
+    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut texts = Vec::new();
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_first_chunk()?;
+            let (text, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            texts.push(String::from_utf8(text.to_vec()).ok()?);
+            bytes = rest;
+        }
+        Some(Self(texts))
+    }
+
+    /// The digest by which keys are distributed and matched.
+    pub(super) fn digest(&self) -> Digest {
+        digest::of_bytes(&self.to_bytes())
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("/"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(types: &[AttributeType]) -> TableSchema {
+        TableSchema::keys_only("t", types.iter().enumerate().map(|(i, kind)| (format!("k{i}"), *kind)).collect())
+    }
+
+    #[test]
+    fn bytes_tell_keys_apart_and_read_back() {
+        let (a, b) = (Key(vec!["a".into(), "bc".into()]), Key(vec!["ab".into(), "c".into()]));
+        assert_ne!(a.to_bytes(), b.to_bytes());
+        assert_ne!(a.digest(), b.digest());
+        assert_eq!(Key::from_bytes(&a.to_bytes()), Some(a));
+        assert_eq!(Key::from_bytes(&b.to_bytes()[..9]), None);
+    }
+
+    #[test]
+    fn a_number_key_has_one_spelling() {
+        let schema = schema(&[AttributeType::N]);
+        let key = |digits: &'static str| Key::of_item(&schema, &Item(vec![("k0".into(), Value::N(digits.into()))])).unwrap();
+        assert_eq!(key("1.50"), key("15E-1"));
+        assert_eq!(key("1.50").attributes(&schema).unwrap()["k0"], AttributeValue::N("1.5".into()));
+    }
+
+    #[test]
+    fn a_binary_key_goes_back_as_bytes() {
+        let key = Key(vec!["AQI=".into()]);
+        let attributes = key.attributes(&schema(&[AttributeType::B])).unwrap();
+        assert_eq!(attributes["k0"], AttributeValue::B(Blob::new(vec![1, 2])));
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_refused() {
+        let item = Item(vec![("k0".into(), Value::S("a".into()))]);
+        let error = Key::of_item(&schema(&[AttributeType::N]), &item).unwrap_err();
+        assert!(error.to_string().contains("it is S in the table and N in the lake's schema"), "{error}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The table's side: items of DynamoDB, read consistently.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::VerifyError;
+use super::keys::Key;
+use crate::aws::AwsError;
+use crate::contract::TableSchema;
+use crate::event::{Item, Value};
+
+/// Keys in one BatchGetItem, DynamoDB's limit.
+pub(super) const BATCH_KEYS: usize = 100;
+
+/// An item as the SDK has it.
+pub(super) type Attributes = HashMap<String, AttributeValue>;
+
+/// How many items the table is said to have.
+pub(super) async fn item_count(dynamo: &Client, table: &str) -> Result<u64, AwsError> {
+    let described = dynamo.describe_table().table_name(table).send().await;
+    let described = described.map_err(|error| AwsError::new("DescribeTable", table, &error))?;
+    Ok(described.table.and_then(|table| table.item_count).and_then(|count| count.try_into().ok()).unwrap_or(0))
+}
+
+/// Reads the whole table consistently, page by page.
+pub(super) async fn scan(
+    dynamo: &Client,
+    table: &str,
+    mut each: impl FnMut(Vec<Attributes>) -> Result<(), VerifyError>,
+) -> Result<(), VerifyError> {
+    let mut pages = dynamo.scan().table_name(table).consistent_read(true).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        each(page.map_err(|error| AwsError::new("Scan", table, &error))?.items.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Reads items consistently by their keys. Keys that the table has not are not among the results.
+pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) -> Result<Vec<Attributes>, VerifyError> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(BATCH_KEYS) {
+        let keys = keys.iter().map(|key| key.attributes(schema)).collect::<Result<Vec<_>, _>>()?;
+        let mut pending = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .build()
+            .map(|request| HashMap::from([(schema.table.clone(), request)]))
+            .map_err(|error| AwsError::malformed("BatchGetItem", error.to_string()))?;
+        while !pending.is_empty() {
+            let asked: usize = pending.values().map(|request| request.keys.len()).sum();
+            let answer = dynamo.batch_get_item().set_request_items(Some(pending)).send().await;
+            let answer = answer.map_err(|error| AwsError::new("BatchGetItem", &schema.table, &error))?;
+            found.extend(answer.responses.unwrap_or_default().into_values().flatten());
+            pending = answer.unprocessed_keys.unwrap_or_default();
+            let left: usize = pending.values().map(|request| request.keys.len()).sum();
+            if left == asked {
+                // DynamoDB raises an error if it could not read a single item, so this is not throttling.
+                return Err(AwsError::malformed("BatchGetItem", "the service processed no key and raised no error").into());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The item of the SDK's attributes.
+pub(super) fn item<'a>(schema: &TableSchema, attributes: &'a Attributes) -> Result<Item<'a>, VerifyError> {
+    let attributes = attributes.iter().map(|(name, attribute)| match value(attribute) {
+        Some(value) => Ok((Cow::Borrowed(name.as_str()), value)),
+        None => Err(VerifyError::Item {
+            what: format!("attribute '{name}'"),
+            problem: "it has a type that this version of headwater does not know".to_owned(),
+            table: schema.table.clone(),
+        }),
+    });
+    attributes.collect::<Result<_, _>>().map(Item)
+}
+
+/// The value of an attribute; `None` if its type is newer than the SDK.
+fn value(attribute: &AttributeValue) -> Option<Value<'_>> {
+    let texts = |members: &'_ [String]| members.iter().map(|member| Cow::Owned(member.clone())).collect();
+    Some(match attribute {
+        AttributeValue::S(text) => Value::S(Cow::Borrowed(text)),
+        AttributeValue::N(digits) => Value::N(Cow::Borrowed(digits)),
+        AttributeValue::B(bytes) => Value::B(Cow::Owned(STANDARD.encode(bytes))),
+        AttributeValue::Bool(value) => Value::Bool(*value),
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::Ss(members) => Value::Ss(texts(members)),
+        AttributeValue::Ns(members) => Value::Ns(texts(members)),
+        AttributeValue::Bs(members) => Value::Bs(members.iter().map(|bytes| Cow::Owned(STANDARD.encode(bytes))).collect()),
+        AttributeValue::L(values) => Value::L(values.iter().map(value).collect::<Option<_>>()?),
+        AttributeValue::M(fields) => {
+            let fields = fields.iter().map(|(name, field)| Some((Cow::Borrowed(name.as_str()), value(field)?)));
+            Value::M(Item(fields.collect::<Option<_>>()?))
+        }
+        _ => return None,
+    })
+}

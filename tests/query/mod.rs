@@ -1,0 +1,6 @@
+//! SQL over the lake, and its comparison with the table.
+
+mod handmade;
+#[cfg(feature = "embedded")]
+mod verify;
+mod views;

@@ -1,0 +1,214 @@
+//! The views `changes`, `snapshots` and `current`.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Decimal128Array, RecordBatch, new_null_array};
+use headwater::lake::columns::arrow_schema;
+use parquet::arrow::ArrowWriter;
+
+use super::handmade::{Change, HandmadeLake, insert, modify, orders, remove, rows, snapshot_row};
+
+const HOUR: &str = "dt=2026-11-21/hr=10";
+const STATE: &str = "SELECT order_id, status, cdc_op FROM current ORDER BY order_id";
+
+/// 38 digits, six of them behind the point; a float keeps 17.
+const EXACT: &str = "12345678901234567890123456789012.345678";
+
+#[tokio::test]
+async fn the_latest_change_of_a_key_is_its_current_state() {
+    let lake = HandmadeLake::new();
+    lake.parquet(
+        HOUR,
+        "a",
+        &[
+            insert("1", 1).with(r#""status":"placed""#),
+            insert("2", 2).with(r#""status":"placed""#),
+            insert("3", 3).with(r#""status":"placed""#),
+        ],
+    );
+    lake.parquet(
+        HOUR,
+        "b",
+        &[modify("1", 4).with(r#""status":"paid","old_status":"placed""#), remove("2", 5).with(r#""old_status":"placed""#)],
+    );
+
+    assert_eq!(lake.rows(STATE).await, ["1,paid,MODIFY", "3,placed,INSERT"]);
+    assert_eq!(lake.rows("SELECT count(*) FROM changes").await, ["5"], "changes keeps the history");
+    let columns = lake.rows("SELECT column_name FROM information_schema.columns WHERE table_name = 'current'").await;
+    let expected = ["order_id", "status", "price", "quantity", "placed", "cdc_extra", "cdc_sequence", "cdc_time", "cdc_op"];
+    assert_eq!(columns, expected);
+}
+
+#[tokio::test]
+async fn a_key_that_expired_is_gone_until_it_is_inserted_again() {
+    let lake = HandmadeLake::new();
+    lake.parquet(HOUR, "a", &[insert("1", 1), remove("1", 2).by_ttl(), insert("2", 3), remove("2", 4).by_ttl()]);
+    lake.parquet(HOUR, "b", &[insert("2", 5).with(r#""status":"again""#)]);
+
+    assert_eq!(lake.rows(STATE).await, ["2,again,INSERT"]);
+    assert_eq!(lake.rows("SELECT count(*) FROM changes WHERE cdc_ttl_delete").await, ["2"]);
+}
+
+#[tokio::test]
+async fn sequences_of_different_lengths_are_ordered_as_numbers_across_shards() {
+    let lake = HandmadeLake::new();
+    let (short, long) = (700_000_000_000_000_888_747_038, 13_021_600_000_000_001_596_893_679);
+    lake.parquet(HOUR, "parent", &[modify("1", short).shard("z-parent").with(r#""status":"old""#)]);
+    lake.parquet(HOUR, "child", &[modify("1", long).shard("a-child").with(r#""status":"new""#)]);
+
+    assert_eq!(lake.rows(STATE).await, ["1,new,MODIFY"]);
+}
+
+#[tokio::test]
+async fn a_snapshot_lies_below_the_changes_since_its_start_and_heals_what_was_before() {
+    let lake = HandmadeLake::new();
+    // The stream lost the REMOVE of 'ghost' and the INSERT of 'lost'.
+    lake.parquet("dt=2026-11-20/hr=09", "a", &[insert("ghost", 1).at("2026-11-20 09:00:00.000")]);
+    lake.parquet("dt=2026-11-20/hr=09", "b", &[insert("kept", 2).at("2026-11-20 09:00:00.000").with(r#""status":"stale""#)]);
+    lake.parquet(
+        HOUR,
+        "snapshot",
+        &[
+            snapshot_row("s1", "kept").with(r#""status":"snapshot""#),
+            snapshot_row("s1", "lost").with(r#""status":"snapshot""#),
+            snapshot_row("s1", "changed").with(r#""status":"snapshot""#),
+            snapshot_row("s1", "removed").with(r#""status":"snapshot""#),
+        ],
+    );
+    lake.parquet(
+        HOUR,
+        "c",
+        &[
+            modify("changed", 3).at("2026-11-21 10:00:00.000").with(r#""status":"stream""#),
+            remove("removed", 4).at("2026-11-21 10:59:59.000"),
+        ],
+    );
+    assert_eq!(lake.rows("SELECT order_id FROM current ORDER BY 1").await, ["changed", "ghost", "kept"], "no snapshot is complete");
+    assert!(lake.rows("SELECT * FROM snapshots").await.is_empty());
+
+    lake.snapshot_marker("s1", "2026-11-21T10:00:00.700Z");
+
+    assert_eq!(lake.rows(STATE).await, ["changed,stream,MODIFY", "kept,snapshot,SNAPSHOT", "lost,snapshot,SNAPSHOT"]);
+    assert_eq!(lake.rows("SELECT snapshot_id, rows FROM snapshots").await, ["s1,2"]);
+}
+
+#[tokio::test]
+async fn only_the_latest_complete_snapshot_counts() {
+    let lake = HandmadeLake::new();
+    lake.parquet(HOUR, "s1", &[snapshot_row("s1", "1"), snapshot_row("s1", "2")]);
+    lake.parquet("dt=2026-11-21/hr=12", "s2", &[snapshot_row("s2", "1").at("2026-11-21 12:00:00.000").with(r#""status":"newer""#)]);
+    lake.parquet("dt=2026-11-21/hr=13", "s3", &[snapshot_row("s3", "3").at("2026-11-21 13:00:00.000")]);
+    lake.snapshot_marker("s1", "2026-11-21T10:00:00Z");
+    let session = lake.session().await;
+    assert_eq!(rows(&session, "SELECT order_id FROM current ORDER BY 1").await.unwrap(), ["1", "2"]);
+
+    lake.snapshot_marker("s2", "2026-11-21T12:00:00Z");
+    session.refresh().await.unwrap();
+
+    assert_eq!(rows(&session, STATE).await.unwrap(), ["1,newer,SNAPSHOT"], "s3 has no marker");
+}
+
+#[tokio::test]
+async fn a_lake_whose_format_changed_is_one_table() {
+    let lake = HandmadeLake::new();
+    lake.ndjson(HOUR, "a", &[insert("1", 1).with(r#""status":"ndjson""#), insert("2", 2).with(r#""status":"ndjson""#)]);
+    lake.parquet(HOUR, "b", &[modify("2", 3).with(r#""status":"parquet""#)]);
+    lake.ndjson(HOUR, "c", &[modify("1", 4).with(r#""status":"ndjson again""#)]);
+
+    assert_eq!(lake.rows(STATE).await, ["1,ndjson again,MODIFY", "2,parquet,MODIFY"]);
+    assert_eq!(lake.rows("SELECT DISTINCT dt, hr FROM changes").await, ["2026-11-21,10"]);
+}
+
+#[tokio::test]
+async fn decimals_are_exact_in_both_formats() {
+    let lake = HandmadeLake::new();
+    lake.ndjson(HOUR, "token", &[insert("token", 1).with(&format!(r#""price":{EXACT}"#))]);
+    lake.ndjson(HOUR, "text", &[insert("text", 2).with(&format!(r#""price":"{EXACT}""#))]);
+    lake.ndjson(HOUR, "negative", &[insert("negative", 3).with(&format!(r#""price":-{EXACT}"#))]);
+    lake.put(&format!("changes/{HOUR}/parquet.parquet"), &one_price(12_345_678_901_234_567_890_123_456_789_012_345_678));
+
+    let prices = lake.rows("SELECT order_id, price FROM changes ORDER BY order_id NULLS FIRST").await;
+    let expected = [format!(",{EXACT}"), format!("negative,-{EXACT}"), format!("text,{EXACT}"), format!("token,{EXACT}")];
+    assert_eq!(prices, expected);
+    let found = lake.rows(&format!("SELECT count(*) FROM changes WHERE price = {EXACT}")).await;
+    assert_eq!(found, ["3"], "a literal is a decimal, too");
+}
+
+/// A Parquet object of one row whose price has these digits and whose other columns are null.
+fn one_price(unscaled: i128) -> Vec<u8> {
+    let fields: Vec<_> = arrow_schema(&orders()).fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let schema = Arc::new(datafusion::arrow::datatypes::Schema::new(fields));
+    let columns = schema.fields().iter().map(|field| -> ArrayRef {
+        if field.name() == "price" {
+            Arc::new(Decimal128Array::from(vec![unscaled]).with_precision_and_scale(38, 6).unwrap())
+        } else {
+            new_null_array(field.data_type(), 1)
+        }
+    });
+    let batch = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
+    let mut body = ArrowWriter::try_new(Vec::new(), schema, None).unwrap();
+    body.write(&batch).unwrap();
+    body.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn times_of_both_formats_are_instants() {
+    let lake = HandmadeLake::new();
+    let change = |order: &str, sequence| insert(order, sequence).with(r#""placed":"2026-11-21 03:00:00.123000""#);
+    lake.ndjson(HOUR, "a", &[change("1", 1)]);
+    lake.parquet(HOUR, "b", &[change("2", 2)]);
+
+    let found = lake.rows("SELECT order_id, cdc_time, placed FROM changes ORDER BY 1").await;
+    let times = "2026-11-21T10:00:00Z,2026-11-21T03:00:00.123Z";
+    assert_eq!(found, [format!("1,{times}"), format!("2,{times}")]);
+}
+
+#[tokio::test]
+async fn objects_of_other_partitions_are_not_opened() {
+    let lake = HandmadeLake::new();
+    lake.parquet(HOUR, "a", &[insert("1", 1)]);
+    for (hour, name) in [("dt=2026-11-21/hr=09", "x.parquet"), ("dt=2026-11-20/hr=10", "y.json.gz"), ("dt=2026-11-20/hr=23", "z.parquet")] {
+        lake.put(&format!("changes/{hour}/{name}"), b"this is no such object, and opening it fails");
+    }
+    let session = lake.session().await;
+
+    let one_hour = rows(&session, "SELECT order_id FROM changes WHERE dt = '2026-11-21' AND hr >= '10'").await;
+    assert_eq!(one_hour.unwrap(), ["1"]);
+    assert!(rows(&session, "SELECT order_id FROM changes").await.is_err(), "the broken objects are found when they are looked for");
+
+    lake.snapshot_marker("s1", "2026-11-21T10:00:00Z");
+    assert_eq!(lake.rows("SELECT order_id FROM current").await, ["1"], "hours before the snapshot do not matter");
+}
+
+#[tokio::test]
+async fn changes_that_land_while_a_session_is_open_are_seen() {
+    let lake = HandmadeLake::new();
+    let session = lake.session().await;
+    assert_eq!(rows(&session, "SELECT count(*) FROM current").await.unwrap(), ["0"], "an empty lake has no rows");
+    lake.parquet(HOUR, "a", &[insert("1", 1)]);
+    assert_eq!(rows(&session, "SELECT count(*) FROM current").await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn objects_of_an_earlier_contract_lack_columns_and_are_still_read() {
+    let lake = HandmadeLake::new();
+    let mut earlier = orders();
+    earlier.columns.truncate(1);
+    lake.parquet_of(&earlier, HOUR, "a", &[insert("1", 1).with(r#""status":"placed""#)]);
+    lake.parquet(HOUR, "b", &[insert("2", 2).with(r#""status":"placed","quantity":3"#)]);
+
+    assert_eq!(lake.rows("SELECT order_id, status, quantity FROM current ORDER BY 1").await, ["1,placed,", "2,placed,3"]);
+}
+
+#[tokio::test]
+async fn keys_of_two_columns_are_told_apart() {
+    let keys = vec![("customer".to_owned(), headwater::event::AttributeType::S), ("number".to_owned(), headwater::event::AttributeType::N)];
+    let lake = HandmadeLake::of(headwater::contract::TableSchema::keys_only("orders", keys));
+    let change = |customer: &str, number: &str, sequence| {
+        Change::new("INSERT", "", sequence).keys(&format!(r#""customer":"{customer}","number":"{number}""#))
+    };
+    lake.parquet(HOUR, "a", &[change("a", "1", 1), change("a", "2", 2), change("b", "1", 3), change("a", "1", 4)]);
+
+    let state = lake.rows("SELECT customer, number, cast(cdc_sequence AS bigint) FROM current ORDER BY 1, 2").await;
+    assert_eq!(state, ["a,1,4", "a,2,2", "b,1,3"]);
+}
