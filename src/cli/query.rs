@@ -57,7 +57,7 @@ fn text(args: &Args) -> anyhow::Result<String> {
     }
 }
 
-fn format(output: Output) -> Format {
+pub(super) fn format(output: Output) -> Format {
     match output {
         Output::Text => Format::Table { width: terminal_width() },
         Output::Json => Format::Json,
@@ -84,6 +84,6 @@ fn location(place: &Place) -> anyhow::Result<(String, String)> {
     }
     let settings = crate::config::load(&place.config)
         .context("find the lake and the table: give --lake and --table, or a configuration that names them")?;
-    let lake = place.lake.clone().unwrap_or(settings.lake.url);
+    let lake = place.lake.clone().unwrap_or_else(|| settings.lake.location.to_string());
     Ok((lake, place.table.clone().unwrap_or(settings.table.name)))
 }
