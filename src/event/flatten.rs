@@ -81,8 +81,8 @@ impl Flattener {
     /// Prepares for the tables of `schema`.
     pub fn new(schema: &TableSchema) -> Self {
         let mut names = Names::default();
-        for (i, key) in schema.keys.iter().enumerate() {
-            names.insert(std::slice::from_ref(&key.attribute), Place::Key(i));
+        for key in &schema.keys {
+            names.insert(std::slice::from_ref(&key.attribute), Place::Key);
         }
         for (i, column) in schema.columns.iter().enumerate() {
             names.insert(&column.path, Place::Column(i));
@@ -139,14 +139,15 @@ impl Flattener {
         let mut leftovers = Vec::new();
         for (name, value) in item.iter() {
             match (names.get(name), value) {
-                (Some(Place::Key(_)), _) => {}
-                (Some(&Place::Column(i)), value) => match fit(value, self.columns[i].source, self.columns[i].kind) {
-                    Some(cell) => side.cells[i] = cell,
-                    None => {
+                (Some(Place::Key), _) => {}
+                (Some(&Place::Column(i)), value) => {
+                    if let Some(cell) = fit(value, self.columns[i].source, self.columns[i].kind) {
+                        side.cells[i] = cell;
+                    } else {
                         side.misfits += 1;
                         leftovers.push(Leftover::Whole(name, value));
                     }
-                },
+                }
                 (Some(Place::Fields(fields)), Value::M(map)) => {
                     let rest = self.spread(map, fields, side);
                     if !rest.is_empty() || map.0.is_empty() {

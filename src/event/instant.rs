@@ -87,7 +87,7 @@ fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
 fn fill_digits(digits: &mut [u8; 6], value: i64) {
     let mut rest = value;
     for digit in digits.iter_mut().rev() {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a remainder of ten of a value that is not negative")]
+        #[expect(clippy::cast_sign_loss, reason = "a remainder of ten of a value that is not negative")]
         let remainder = (rest % 10) as u8;
         *digit = b'0' + remainder;
         rest /= 10;

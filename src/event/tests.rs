@@ -36,7 +36,7 @@ fn differing(new: &Item<'_>, old: &Item<'_>) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn both_images_are_rebuilt_exactly_from_the_event(change in change()) {

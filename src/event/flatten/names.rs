@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 /// Where an attribute, or a field of a flattened map, goes.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// Into the key column of that index.
-    Key(usize),
+    /// Nowhere: it is part of the key, which has columns of its own.
+    Key,
     /// Into the column of that index.
     Column(usize),
     /// It is a map, and its fields have places of their own.

@@ -302,6 +302,8 @@ fn every_attribute_type_and_deep_nesting_are_generated() {
     let deepest = values.iter().map(depth).max().unwrap();
     assert!((26..=32).contains(&deepest), "{deepest}");
     let mut json = String::new();
-    values.iter().for_each(|value| write_typed_json(value, &mut json));
+    for value in &values {
+        write_typed_json(value, &mut json);
+    }
     assert!(json.contains("\"\"") && json.contains("[]") && json.contains("{\"M\":{}}"), "empty strings, lists and maps");
 }
