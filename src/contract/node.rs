@@ -10,9 +10,10 @@ use serde_saphyr::{Location, Spanned};
 
 use super::error::Position;
 
-/// How deep a document may nest. A contract nests two levels (property, list) for each of the 32 levels of a DynamoDB item, and a few
-/// more around them; the bound keeps the recursion over the tree short.
-const MAX_DEPTH: usize = 128;
+/// How deep a document may nest: two levels (property, list) for each of the 16 levels of properties that a contract may describe, and
+/// a few more around and below them. Reading recurses, and must not overflow the 2 MiB stack of a worker thread, where a level takes
+/// some 35 KiB in an unoptimised build.
+const MAX_DEPTH: usize = 40;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
