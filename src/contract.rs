@@ -53,7 +53,7 @@ impl Contract {
         let document = match node::parse(text) {
             Ok(document) => document,
             Err((at, message)) => {
-                problems.add(at, "", message, "a YAML document is expected");
+                problems.add(at, "", message, "one document of valid YAML is expected");
                 // Nothing else can be said about it.
                 Node { value: Value::Null, at }
             }
