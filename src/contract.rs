@@ -53,7 +53,7 @@ impl Contract {
         let document = match node::parse(text) {
             Ok(document) => document,
             Err((at, message)) => {
-                problems.add(at, "", message, "a YAML document is expected");
+                problems.add(at, "", message, "one document of valid YAML is expected");
                 // Nothing else can be said about it.
                 Node { value: Value::Null, at }
             }
@@ -84,11 +84,7 @@ impl Contract {
 
     /// The schema of the DynamoDB table of that name, which is the `physicalName` or the `name` of one of the contract's objects.
     /// Given the table's real keys, partition key first, it is an error if the contract's differ in name, order or type.
-    pub fn table_schema(
-        &self,
-        table: &str,
-        keys_of_table: Option<&[(String, AttributeType)]>,
-    ) -> Result<TableSchema, ContractErrors> {
+    pub fn table_schema(&self, table: &str, keys_of_table: Option<&[(String, AttributeType)]>) -> Result<TableSchema, ContractErrors> {
         let mut problems = Problems::default();
         let Some(described) = self.tables.iter().find(|described| described.is(table)) else {
             let names: Vec<&str> = self.tables.iter().map(ContractTable::table).collect();
@@ -130,7 +126,7 @@ fn is_version_3(text: &str) -> bool {
 }
 
 fn tables(root: &Cursor<'_>, problems: &mut Problems) -> Vec<ContractTable> {
-    table::check_flatten_depth(root, problems);
+    let flatten_depth = table::flatten_depth(root, problems);
     let objects = root.items_of("schema");
     if let Some(schema) = root.get("schema")
         && objects.is_empty()
@@ -141,7 +137,7 @@ fn tables(root: &Cursor<'_>, problems: &mut Problems) -> Vec<ContractTable> {
     let mut tables: Vec<ContractTable> = Vec::new();
     for object in objects {
         rules::check_quality(&object, problems);
-        let Some(table) = ContractTable::read(&object, root, problems) else { continue };
+        let Some(table) = ContractTable::read(&object, flatten_depth, problems) else { continue };
         if tables.iter().any(|other| other.is(&table.name) || other.is(table.table())) {
             let problem = format!("another object describes '{}' as well", table.table());
             problems.add(object.at(), object.path_of("name"), problem, "names and physicalNames of objects must differ");

@@ -51,7 +51,13 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
             let reports: Vec<Report> = sources.into_iter().map(|(file, text)| Report::of(file, &text)).collect();
             let rendered = match globals.output {
                 Output::Text => text(&reports),
-                Output::Csv => csv(&reports),
+                Output::Csv => {
+                    // Errors are no rows of this table.
+                    for errors in reports.iter().filter_map(|report| report.result.as_ref().err()) {
+                        writeln!(std::io::stderr(), "{errors}")?;
+                    }
+                    csv(&reports)
+                }
                 Output::Json => {
                     let documents: Vec<_> = reports.iter().map(Report::json).collect();
                     format!("{:#}\n", json!({ "contracts": documents }))
@@ -100,6 +106,20 @@ impl Report {
     fn of(file: String, text: &str) -> Self {
         let result = Contract::parse(text, &file);
         Self { file, result }
+    }
+
+    fn text(&self) -> String {
+        match &self.result {
+            Err(errors) => {
+                let count = errors.errors().len();
+                format!("{errors}\n{}: {count} error{}\n", self.file, if count == 1 { "" } else { "s" })
+            }
+            Ok(contract) => {
+                let id = contract.id();
+                let tables = contract.tables().iter().map(|table| format!("\n{}\n{}", table.table(), aligned(&rows(table))));
+                format!("{}: {} {}, no errors\n{}", self.file, id.id, id.version, tables.collect::<String>())
+            }
+        }
     }
 
     fn json(&self) -> serde_json::Value {
@@ -190,26 +210,8 @@ fn kind(kind: ColumnType) -> String {
 const HEADINGS: [&str; 5] = ["column", "type", "source", "dynamodb", "flags"];
 
 fn text(reports: &[Report]) -> String {
-    let mut out = String::new();
-    for report in reports {
-        if !out.is_empty() {
-            out.push('\n');
-        }
-        match &report.result {
-            Err(errors) => {
-                let count = errors.errors().len();
-                out += &format!("{errors}\n{}: {count} error{}\n", report.file, if count == 1 { "" } else { "s" });
-            }
-            Ok(contract) => {
-                out += &format!("{}: {} {}, no errors\n", report.file, contract.id().id, contract.id().version);
-                for table in contract.tables() {
-                    out += &format!("\n{}\n", table.table());
-                    out += &aligned(&rows(table));
-                }
-            }
-        }
-    }
-    out
+    let blocks: Vec<String> = reports.iter().map(Report::text).collect();
+    blocks.join("\n")
 }
 
 /// The rows below their headings, each column as wide as its widest cell.
@@ -230,25 +232,17 @@ fn aligned(rows: &[Row]) -> String {
     out
 }
 
-/// A row for each column of each valid contract. The errors of the others have no columns: they are rows of their own shape, and so
-/// stay out of the table and go to standard error.
+/// A row for each column of each valid contract.
 fn csv(reports: &[Report]) -> String {
     let quoted = |cell: &str| if cell.contains([',', '"', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() };
-    let mut out = format!("table,{}\n", HEADINGS.join(","));
-    for report in reports {
-        match &report.result {
-            Err(errors) => tracing::error!(file = %report.file, "the contract has errors:\n{errors}"),
-            Ok(contract) => {
-                for table in contract.tables() {
-                    for row in rows(table) {
-                        let cells: Vec<String> = row.cells().iter().map(|cell| quoted(cell)).collect();
-                        out += &format!("{},{}\n", quoted(table.table()), cells.join(","));
-                    }
-                }
-            }
+    let mut lines = vec![format!("table,{}\n", HEADINGS.join(","))];
+    for table in reports.iter().filter_map(|report| report.result.as_ref().ok()).flat_map(Contract::tables) {
+        for row in rows(table) {
+            let cells: Vec<String> = row.cells().iter().map(|cell| quoted(cell)).collect();
+            lines.push(format!("{},{}\n", quoted(table.table()), cells.join(",")));
         }
     }
-    out
+    lines.concat()
 }
 
 #[cfg(test)]

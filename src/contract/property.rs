@@ -5,8 +5,8 @@ use super::error::{Position, Problems};
 use super::schema::snake_case;
 use super::types::{Layout, Within, layout};
 
-/// How deep DynamoDB lets an item nest.
-const MAX_NESTING: usize = 32;
+/// How deep properties may nest. DynamoDB's items nest to 32 levels; a map that is described without its properties may hold the rest.
+pub(super) const MAX_NESTING: u8 = 16;
 
 /// A property of an object.
 #[derive(Debug)]
@@ -45,12 +45,9 @@ pub(super) enum Content {
 }
 
 /// Reads the properties of `element`, an object or a property of logicalType object.
-pub(super) fn read_all(element: &Cursor<'_>, within: Within, nesting: usize, problems: &mut Problems) -> Vec<Property> {
-    let properties: Vec<Property> = element
-        .items_of("properties")
-        .iter()
-        .filter_map(|property| read(property, within, nesting, problems))
-        .collect();
+pub(super) fn read_all(element: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Vec<Property> {
+    let properties: Vec<Property> =
+        element.items_of("properties").iter().filter_map(|property| read(property, within, nesting, problems)).collect();
     for (i, property) in properties.iter().enumerate() {
         if let Some(first) = properties[..i].iter().find(|other| other.attribute == property.attribute) {
             let problem = format!("'{}' is described twice, first on line {}", property.attribute, first.at.line);
@@ -60,9 +57,10 @@ pub(super) fn read_all(element: &Cursor<'_>, within: Within, nesting: usize, pro
     properties
 }
 
-fn read(property: &Cursor<'_>, within: Within, nesting: usize, problems: &mut Problems) -> Option<Property> {
+fn read(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Option<Property> {
     if nesting > MAX_NESTING {
-        property.problem(problems, format!("lies {nesting} levels deep"), format!("DynamoDB nests to {MAX_NESTING} levels; remove it"));
+        let help = format!("{MAX_NESTING} levels can be described: remove it, and it stays in the JSON text of the map around it");
+        property.problem(problems, format!("lies {nesting} levels deep"), help);
         return None;
     }
     let layout = layout(property, within, problems);
@@ -103,7 +101,7 @@ fn read(property: &Cursor<'_>, within: Within, nesting: usize, problems: &mut Pr
     })
 }
 
-fn key(property: &Cursor<'_>, nesting: usize, problems: &mut Problems) -> Option<Key> {
+fn key(property: &Cursor<'_>, nesting: u8, problems: &mut Problems) -> Option<Key> {
     let place = property.get("primaryKeyPosition");
     if !property.flag("primaryKey") {
         // The standard's default, spelled out in many documents, is -1.

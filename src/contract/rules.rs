@@ -120,7 +120,9 @@ fn check_values(values: &Cursor<'_>, logical: Option<&str>, problems: &mut Probl
     }
     for (i, value) in list.iter().enumerate() {
         let (fits, expected) = match logical {
-            Some("string" | "date" | "time" | "timestamp") => (value.text().is_some(), "text is expected, as the property's (put it in quotes)"),
+            Some("string" | "date" | "time" | "timestamp") => {
+                (value.text().is_some(), "text is expected, as the property's (put it in quotes)")
+            }
             Some("integer") => (value.integer().is_some(), "a whole number is expected, as the property's"),
             Some("number") => (value.number().is_some(), "a number is expected, as the property's"),
             Some("boolean") => (matches!(value.node.value, Value::Bool(_)), "true or false is expected, as the property's"),

@@ -92,14 +92,36 @@ pub enum TimestampFormat {
 }
 
 impl TableSchema {
-    /// The schema without a contract: keys only, everything else in `cdc_extra`.
+    /// The schema without a contract: keys only, everything else in `cdc_extra`. A key whose name belongs to the lake gets the prefix
+    /// `key_`, and a sort key whose column would be the partition key's gets the suffix `_2`; a contract may name them better.
     pub fn keys_only(table: impl Into<String>, keys: Vec<(String, AttributeType)>) -> Self {
-        let keys = keys
-            .into_iter()
-            .map(|(attribute, attribute_type)| KeyColumn { column: snake_case(&attribute), attribute, attribute_type })
-            .collect();
-        Self { table: table.into(), keys, columns: Vec::new(), contract: None }
+        let mut columns: Vec<KeyColumn> = Vec::with_capacity(keys.len());
+        for (attribute, attribute_type) in keys {
+            let mut column = snake_case(&attribute);
+            if is_reserved(&column) || !column.bytes().any(|b| b.is_ascii_alphanumeric()) {
+                column = format!("key_{}", column.trim_start_matches('_'));
+            }
+            if columns.iter().any(|other| other.column == column) {
+                column.push_str("_2");
+            }
+            columns.push(KeyColumn { attribute, column, attribute_type });
+        }
+        Self { table: table.into(), keys: columns, columns: Vec::new(), contract: None }
     }
+}
+
+/// Prefix of the metadata columns.
+const METADATA_PREFIX: &str = "cdc_";
+
+/// Prefix of the columns of the image before the change.
+pub(super) const OLD_PREFIX: &str = "old_";
+
+/// Columns of the lake's partitions.
+const PARTITION_COLUMNS: [&str; 2] = ["dt", "hr"];
+
+/// Whether a column of that name is, or may become, one of the lake's own.
+pub(super) fn is_reserved(column: &str) -> bool {
+    column.strip_prefix(OLD_PREFIX).unwrap_or(column).starts_with(METADATA_PREFIX) || PARTITION_COLUMNS.contains(&column)
 }
 
 /// The column name of an attribute: lower snake case, everything but `[a-z0-9_]` replaced by `_`.

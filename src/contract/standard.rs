@@ -174,10 +174,8 @@ static OBJECT_RELATIONSHIP: Object = plain(
     &[&[may("type", OneOf(&["foreignKey"])), must("from", Texts), must("to", Texts), may("customProperties", CUSTOM)]],
 );
 
-static PROPERTY_RELATIONSHIP: Object = plain(
-    "a relationship of a property",
-    &[&[may("type", OneOf(&["foreignKey"])), must("to", Texts), may("customProperties", CUSTOM)]],
-);
+static PROPERTY_RELATIONSHIP: Object =
+    plain("a relationship of a property", &[&[may("type", OneOf(&["foreignKey"])), must("to", Texts), may("customProperties", CUSTOM)]]);
 
 static PROPERTY: Object =
     Object { what: "a property", fields: &[ELEMENT, &[must("name", Text)], PROPERTY_FIELDS], variant: BY_LOGICAL_TYPE };
@@ -187,10 +185,7 @@ static ITEMS: Object =
     Object { what: "an items property", fields: &[ELEMENT, &[may("name", Text)], PROPERTY_FIELDS], variant: BY_LOGICAL_TYPE };
 
 static PROPERTY_FIELDS: &[Field] = &[
-    must(
-        "logicalType",
-        OneOf(&["string", "date", "timestamp", "time", "number", "integer", "object", "array", "boolean"]),
-    ),
+    must("logicalType", OneOf(&["string", "date", "timestamp", "time", "number", "integer", "object", "array", "boolean"])),
     may("primaryKey", Boolean),
     may("primaryKeyPosition", Integer),
     may("required", Boolean),
@@ -228,13 +223,8 @@ static STRING_OPTIONS: Object = plain(
     &[&[may("minLength", AtLeast(0)), may("maxLength", AtLeast(0)), may("pattern", Text), may("format", Text)]],
 );
 
-static DATE_BOUNDS: &[Field] = &[
-    may("format", Text),
-    may("minimum", Text),
-    may("maximum", Text),
-    may("exclusiveMinimum", Text),
-    may("exclusiveMaximum", Text),
-];
+static DATE_BOUNDS: &[Field] =
+    &[may("format", Text), may("minimum", Text), may("maximum", Text), may("exclusiveMinimum", Text), may("exclusiveMaximum", Text)];
 
 static DATE_OPTIONS: Object = plain("options of a date", &[DATE_BOUNDS]);
 
@@ -251,23 +241,16 @@ static NUMBER_BOUNDS: &[Field] = &[
 
 static INTEGER_OPTIONS: Object = plain(
     "options of an integer",
-    &[
-        NUMBER_BOUNDS,
-        &[may("format", OneOf(&["i8", "i16", "i32", "i64", "i128", "u8", "u16", "u32", "u64", "u128"]))],
-    ],
+    &[NUMBER_BOUNDS, &[may("format", OneOf(&["i8", "i16", "i32", "i64", "i128", "u8", "u16", "u32", "u64", "u128"]))]],
 );
 
 static NUMBER_OPTIONS: Object = plain("options of a number", &[NUMBER_BOUNDS, &[may("format", OneOf(&["f32", "f64"]))]]);
 
-static OBJECT_OPTIONS: Object = plain(
-    "options of an object",
-    &[&[may("minProperties", AtLeast(0)), may("maxProperties", AtLeast(0)), may("required", List(&Text))]],
-);
+static OBJECT_OPTIONS: Object =
+    plain("options of an object", &[&[may("minProperties", AtLeast(0)), may("maxProperties", AtLeast(0)), may("required", List(&Text))]]);
 
-static ARRAY_OPTIONS: Object = plain(
-    "options of an array",
-    &[&[may("minItems", AtLeast(0)), may("maxItems", AtLeast(0)), may("uniqueItems", Boolean)]],
-);
+static ARRAY_OPTIONS: Object =
+    plain("options of an array", &[&[may("minItems", AtLeast(0)), may("maxItems", AtLeast(0)), may("uniqueItems", Boolean)]]);
 
 static QUALITY_RULE: Object = Object {
     what: "a quality rule",
@@ -276,10 +259,7 @@ static QUALITY_RULE: Object = Object {
         may("name", Text),
         may("type", OneOf(&["text", "library", "sql", "custom"])),
         may("description", Text),
-        may(
-            "dimension",
-            OneOf(&["accuracy", "completeness", "conformity", "consistency", "coverage", "timeliness", "uniqueness"]),
-        ),
+        may("dimension", OneOf(&["accuracy", "completeness", "conformity", "consistency", "coverage", "timeliness", "uniqueness"])),
         may("businessImpact", Text),
         may("severity", Text),
         may("method", Text),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cursor::Cursor;
 use super::error::{Position, Problems};
-use super::property::{Content, Property, read_all};
-use super::schema::{Column, ColumnType, ContractId, KeyColumn, TableSchema};
+use super::property::{Content, MAX_NESTING, Property, read_all};
+use super::schema::{Column, ColumnType, ContractId, KeyColumn, OLD_PREFIX, TableSchema, is_reserved};
 use super::types::{Layout, Within};
 use crate::event::AttributeType;
 
@@ -16,20 +16,11 @@ const FLATTEN_DEPTH: &str = "flattenDepth";
 /// order, shallow enough for names that people read.
 const DEFAULT_FLATTEN_DEPTH: u8 = 3;
 
-/// More levels than an item can have below its attributes would change nothing.
-const MAX_FLATTEN_DEPTH: u8 = 31;
+/// There are no more levels of maps to flatten than these.
+const MAX_FLATTEN_DEPTH: u8 = MAX_NESTING - 1;
 
 /// Longest column name that Glue takes.
 const MAX_NAME: usize = 255;
-
-/// Prefix of the metadata columns.
-const METADATA_PREFIX: &str = "cdc_";
-
-/// Prefix of the columns of the image before the change.
-const OLD_PREFIX: &str = "old_";
-
-/// Partition columns of the lake.
-const PARTITION_COLUMNS: [&str; 2] = ["dt", "hr"];
 
 /// A table, as a contract describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +67,9 @@ impl ContractTable {
         self.table() == table || self.name == table
     }
 
-    /// Reads an object of the schema.
-    pub(super) fn read(object: &Cursor<'_>, contract: &Cursor<'_>, problems: &mut Problems) -> Option<Self> {
-        let own_depth = object.custom(FLATTEN_DEPTH, problems);
-        let depth = own_depth.or_else(|| contract.custom(FLATTEN_DEPTH, &mut Problems::default()));
-        let levels_left = depth.map_or(DEFAULT_FLATTEN_DEPTH, |depth| flatten_depth(&depth, problems));
+    /// Reads an object of the schema; `flatten_depth` is the contract's.
+    pub(super) fn read(object: &Cursor<'_>, flatten_depth: u8, problems: &mut Problems) -> Option<Self> {
+        let levels_left = own_flatten_depth(object, problems).unwrap_or(flatten_depth);
         let properties = read_all(object, Within::Columns { levels_left }, 1, problems);
 
         let keys = keys(object, &properties, problems);
@@ -103,7 +92,6 @@ impl ContractTable {
         const ROLES: [&str; 2] = ["partition key", "sort key"];
         for (i, role) in ROLES.into_iter().enumerate() {
             match (self.keys.get(i), real.get(i)) {
-                (None, None) => {}
                 (Some(ours), None) => problems.add(
                     ours.at,
                     &ours.path,
@@ -128,13 +116,16 @@ impl ContractTable {
                 (Some(ours), Some((_, of_type))) if ours.key.attribute_type != *of_type => problems.add(
                     ours.at,
                     &ours.path,
-                    format!("the {role} '{}' is of type {} here, and of type {of_type} in table '{table}'", ours.key.attribute, ours.key.attribute_type),
+                    format!(
+                        "the {role} '{}' is of type {} here, and of type {of_type} in table '{table}'",
+                        ours.key.attribute, ours.key.attribute_type
+                    ),
                     match of_type {
                         AttributeType::N => "logicalType 'integer' or 'number' with physicalType 'string' is expected".to_owned(),
                         other => format!("logicalType 'string' with the custom property dynamodbType '{other}' is expected"),
                     },
                 ),
-                (Some(_), Some(_)) => {}
+                (None, None) | (Some(_), Some(_)) => {}
             }
         }
     }
@@ -150,19 +141,19 @@ impl ContractTable {
     }
 }
 
-/// The contract's own [`FLATTEN_DEPTH`], checked once for all objects.
-pub(super) fn check_flatten_depth(contract: &Cursor<'_>, problems: &mut Problems) {
-    if let Some(depth) = contract.custom(FLATTEN_DEPTH, problems) {
-        flatten_depth(&depth, problems);
-    }
+/// How many levels of maps are flattened in objects that do not say it themselves.
+pub(super) fn flatten_depth(contract: &Cursor<'_>, problems: &mut Problems) -> u8 {
+    own_flatten_depth(contract, problems).unwrap_or(DEFAULT_FLATTEN_DEPTH)
 }
 
-fn flatten_depth(depth: &Cursor<'_>, problems: &mut Problems) -> u8 {
-    let number = depth.integer().and_then(|number| u8::try_from(number).ok()).filter(|number| *number <= MAX_FLATTEN_DEPTH);
-    number.unwrap_or_else(|| {
-        depth.problem(problems, depth.node.value.describe(), format!("a whole number of 0 to {MAX_FLATTEN_DEPTH} is expected"));
-        DEFAULT_FLATTEN_DEPTH
-    })
+/// What the contract, or an object, says itself.
+fn own_flatten_depth(element: &Cursor<'_>, problems: &mut Problems) -> Option<u8> {
+    let value = element.custom(FLATTEN_DEPTH, problems)?;
+    let depth = value.integer().and_then(|number| u8::try_from(number).ok()).filter(|depth| *depth <= MAX_FLATTEN_DEPTH);
+    if depth.is_none() {
+        value.problem(problems, value.node.value.describe(), format!("a whole number of 0 to {MAX_FLATTEN_DEPTH} is expected"));
+    }
+    depth
 }
 
 /// The key columns, partition key first.
@@ -277,18 +268,15 @@ fn check_names(keys: &[ContractKey], columns: &[Placed], problems: &mut Problems
     // One message for each property: another name mends all that is wrong with this one, its old side included.
     let mut reported: BTreeSet<Position> = BTreeSet::new();
     for (name, at, path, source) in keys.chain(current).chain(old) {
-        let reserved = name.strip_prefix(OLD_PREFIX).unwrap_or(&name).starts_with(METADATA_PREFIX);
         let problem = if name.len() > MAX_NAME {
             Some(format!("gives the column '{name}', which has {} characters and Glue takes {MAX_NAME}", name.len()))
-        } else if reserved || PARTITION_COLUMNS.contains(&name.as_str()) {
+        } else if is_reserved(&name) {
             Some(format!("gives the column '{name}', which is reserved for the lake's own columns"))
         } else {
             match taken.get(&name) {
                 // An attribute that is described twice has been reported as such.
                 Some((_, other)) if *other == source => None,
-                Some((first, other)) => {
-                    Some(format!("gives the column '{name}', as '{}' on line {} does", other.join("."), first.line))
-                }
+                Some((first, other)) => Some(format!("gives the column '{name}', as '{}' on line {} does", other.join("."), first.line)),
                 None => {
                     taken.insert(name, (at, source));
                     None

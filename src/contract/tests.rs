@@ -11,11 +11,10 @@ const SALES_ORDERS: &str = include_str!("../../schemas/sales_orders.odcs.yaml");
 /// A document with one table `t` whose properties, below the key `pk`, are given: each line is one property as a flow mapping, and the
 /// first stands on line 9, column 9.
 fn document(properties: &[&str]) -> String {
-    let mut text = "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: draft\nschema:\n  - {name: t, properties: [\n        {name: pk, logicalType: string, primaryKey: true},\n".to_owned();
-    for property in properties {
-        text += &format!("        {property},\n");
-    }
-    text + "    ]}\n"
+    let head = "apiVersion: v3.1.0\nkind: DataContract\nid: c\nversion: 1.0.0\nstatus: draft\nschema:\n  - {name: t, properties: [\n";
+    let key = "{name: pk, logicalType: string, primaryKey: true}";
+    let lines = std::iter::once(&key).chain(properties).map(|property| format!("        {property},\n"));
+    format!("{head}{}    ]}}\n", lines.collect::<String>())
 }
 
 fn parse(text: &str) -> Result<Contract, ContractErrors> {

@@ -174,7 +174,11 @@ pub(super) fn layout(property: &Cursor<'_>, within: Within, problems: &mut Probl
                     return Some(Layout::Fields);
                 }
                 if !has_fields && let Some(value) = property.get("physicalType") {
-                    value.problem(problems, "'struct' without properties", "give the object's properties, or 'string' to keep it as JSON text");
+                    value.problem(
+                        problems,
+                        "'struct' without properties",
+                        "give the object's properties, or 'string' to keep it as JSON text",
+                    );
                     return None;
                 }
                 ColumnType::Json
@@ -204,13 +208,7 @@ fn physical(value: &Cursor<'_>, logical: &str, rules: &Combination, problems: &m
 }
 
 /// The attribute's DynamoDB type.
-fn source(
-    property: &Cursor<'_>,
-    logical: &str,
-    rules: &Combination,
-    within: Within,
-    problems: &mut Problems,
-) -> Option<AttributeType> {
+fn source(property: &Cursor<'_>, logical: &str, rules: &Combination, within: Within, problems: &mut Problems) -> Option<AttributeType> {
     let Some(value) = property.custom(DYNAMODB_TYPE, problems) else { return rules.sources.first().copied() };
     let spelled = value.node.value.describe();
     let known = [S, N, B, Bool, L, M, Ss, Ns, Bs];

@@ -68,7 +68,9 @@ fn fields(server_type: Option<&str>) -> Option<&'static [&'static [Field]]> {
         "dremio" => const { &[&[must("host", Text), must("port", Integer), may("schema", Text)]] },
         "duckdb" => const { &[&[must("database", Text), may("schema", Text)]] },
         "glue" => const { &[&[must("account", Text), must("database", Text), may("location", Text), may("format", Text)]] },
-        "cloudsql" | "postgresql" | "postgres" | "vertica" => const { &[&[must("host", Text), must("port", Integer), must("database", Text), must("schema", Text)]] },
+        "cloudsql" | "postgresql" | "postgres" | "vertica" => {
+            const { &[&[must("host", Text), must("port", Integer), must("database", Text), must("schema", Text)]] }
+        }
         "db2" => const { &[&[must("host", Text), must("port", Integer), must("database", Text), may("schema", Text)]] },
         "hive" | "impala" | "informix" | "zen" => const { &[&[must("host", Text), may("port", Integer), must("database", Text)]] },
         "kafka" => const { &[&[must("host", Text), may("format", Text)]] },
@@ -77,13 +79,50 @@ fn fields(server_type: Option<&str>) -> Option<&'static [&'static [Field]]> {
         "oracle" => const { &[&[must("host", Text), must("port", Integer), must("serviceName", Text)]] },
         "presto" => const { &[&[must("host", Text), may("catalog", Text), may("schema", Text)]] },
         "pubsub" => const { &[&[must("project", Text)]] },
-        "redshift" => const { &[&[may("host", Text), must("database", Text), must("schema", Text), may("region", Text), may("account", Text)]] },
+        "redshift" => {
+            const { &[&[may("host", Text), must("database", Text), must("schema", Text), may("region", Text), may("account", Text)]] }
+        }
         "s3" => const { &[&[must("location", Text), may("endpointUrl", Text), may("format", Text), may("delimiter", Text)]] },
         "sftp" => const { &[&[must("location", Text), may("format", Text), may("delimiter", Text)]] },
-        "snowflake" => const { &[&[may("host", Text), may("port", Integer), must("account", Text), must("database", Text), must("schema", Text), may("warehouse", Text)]] },
+        "snowflake" => {
+            const {
+                &[&[
+                    may("host", Text),
+                    may("port", Integer),
+                    must("account", Text),
+                    must("database", Text),
+                    must("schema", Text),
+                    may("warehouse", Text),
+                ]]
+            }
+        }
         "sqlserver" => const { &[&[must("host", Text), may("port", Integer), must("database", Text), must("schema", Text)]] },
         "trino" => const { &[&[must("host", Text), must("port", Integer), must("catalog", Text), must("schema", Text)]] },
-        "custom" => const { &[&[may("account", Text), may("catalog", Text), may("database", Text), may("dataset", Text), may("delimiter", Text), may("endpointUrl", Text), may("format", Text), may("host", Text), may("location", Text), may("path", Text), may("port", Integer), may("project", Text), may("region", Text), may("regionName", Text), may("schema", Text), may("serviceName", Text), may("stagingDir", Text), may("warehouse", Text), may("stream", Text)]] },
+        "custom" => {
+            const {
+                &[&[
+                    may("account", Text),
+                    may("catalog", Text),
+                    may("database", Text),
+                    may("dataset", Text),
+                    may("delimiter", Text),
+                    may("endpointUrl", Text),
+                    may("format", Text),
+                    may("host", Text),
+                    may("location", Text),
+                    may("path", Text),
+                    may("port", Integer),
+                    may("project", Text),
+                    may("region", Text),
+                    may("regionName", Text),
+                    may("schema", Text),
+                    may("serviceName", Text),
+                    may("stagingDir", Text),
+                    may("warehouse", Text),
+                    may("stream", Text),
+                ]]
+            }
+        }
         _ => return None,
     })
 }

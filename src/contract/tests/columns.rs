@@ -12,7 +12,9 @@ fn rows(schema: &TableSchema) -> Vec<(String, String, AttributeType, ColumnType,
 }
 
 fn expected(rows: &[Row<'_>]) -> Vec<(String, String, AttributeType, ColumnType, Option<String>)> {
-    rows.iter().map(|(name, path, source, kind, class)| ((*name).into(), (*path).into(), *source, *kind, class.map(str::to_owned))).collect()
+    rows.iter()
+        .map(|(name, path, source, kind, class)| ((*name).into(), (*path).into(), *source, *kind, class.map(str::to_owned)))
+        .collect()
 }
 
 /// The columns of a document's properties: name, path, DynamoDB type, lake type.
@@ -108,11 +110,7 @@ fn maps_are_flattened_down_to_the_depth_and_deeper_ones_are_json() {
 
     let text = document(&[nested]);
     let with_depth = |depth: &str| text.clone() + "customProperties: [{property: flattenDepth, value: " + depth + "}]\n";
-    for (depth, name, kind) in [
-        ("0", "a", ColumnType::Json),
-        ("1", "a_b", ColumnType::Json),
-        ("4", "a_b_c_d_e", ColumnType::Text),
-    ] {
+    for (depth, name, kind) in [("0", "a", ColumnType::Json), ("1", "a_b", ColumnType::Json), ("4", "a_b_c_d_e", ColumnType::Text)] {
         let schema = parse(&with_depth(depth)).unwrap().table_schema("t", None).unwrap();
         assert_eq!((schema.columns[0].name.as_str(), schema.columns[0].kind), (name, kind), "depth {depth}");
     }
@@ -141,10 +139,7 @@ fn two_keys_are_ordered_by_position_and_may_be_numbers_and_binaries() {
         "{name: Seq, logicalType: integer, physicalType: string, primaryKey: true, primaryKeyPosition: 2}",
         "{name: v, logicalType: string, primaryKeyPosition: -1, primaryKey: false}",
     ])
-    .replace(
-        "primaryKey: true},\n",
-        "primaryKey: true, primaryKeyPosition: 1, customProperties: [{property: dynamodbType, value: B}]},\n",
-    );
+    .replace("primaryKey: true},\n", "primaryKey: true, primaryKeyPosition: 1, customProperties: [{property: dynamodbType, value: B}]},\n");
     let real = [("pk".to_owned(), B), ("Seq".to_owned(), N)];
     let schema = parse(&text).unwrap_or_else(|errors| panic!("{errors}")).table_schema("t", Some(&real)).unwrap();
     let keys: Vec<_> = schema.keys.iter().map(|key| (key.attribute.as_str(), key.column.as_str(), key.attribute_type)).collect();
@@ -154,12 +149,12 @@ fn two_keys_are_ordered_by_position_and_may_be_numbers_and_binaries() {
 
 #[test]
 fn everything_that_the_standard_defines_is_accepted() {
-    let text = document(&[
-        "{name: v, id: v1, logicalType: string, businessName: V, encryptedName: v_enc, unique: true, partitioned: true, \
+    let text =
+        document(&["{name: v, id: v1, logicalType: string, businessName: V, encryptedName: v_enc, unique: true, partitioned: true, \
          partitionKeyPosition: 1, transformSourceObjects: [a], transformLogic: x, transformDescription: y, examples: [1, a], \
          criticalDataElement: true, tags: [x], relationships: [{to: u.id, type: foreignKey}], authoritativeDefinitions: \
-         [{url: 'https://example.org', type: tutorial}], customProperties: [{property: anything, value: {of: [any, form]}}]}",
-    ]) + "name: n
+         [{url: 'https://example.org', type: tutorial}], customProperties: [{property: anything, value: {of: [any, form]}}]}"])
+            + "name: n
 tenant: x
 domain: d
 dataProduct: p
@@ -180,7 +175,8 @@ authoritativeDefinitions: [{url: 'https://example.org', type: canonical}]
 customProperties: [{property: anything, value: [1, {b: c}], description: d}]
 ";
     assert_eq!(errors(&text), "");
-    let newer_team = text.replace("team: [{username: a", "team: {name: x, members: [{username: a").replace("ByUsername: b}]", "ByUsername: b}]}");
+    let newer_team =
+        text.replace("team: [{username: a", "team: {name: x, members: [{username: a").replace("ByUsername: b}]", "ByUsername: b}]}");
     assert_eq!(errors(&newer_team), "");
 }
 
