@@ -94,14 +94,9 @@ impl AwsError {
         Self { operation, on, failure, message, details }
     }
 
-    /// A failure that no SDK error stands for, such as a body that ends early.
-    pub fn unavailable(operation: &'static str, message: String) -> Self {
-        Self { operation, on: String::new(), failure: Failure::Unavailable, message, details: String::new() }
-    }
-
-    /// A response that lacks what the service promises.
-    pub fn malformed(operation: &'static str, message: impl Into<String>) -> Self {
-        Self { operation, on: String::new(), failure: Failure::Invalid, message: message.into(), details: String::new() }
+    /// A failure that no SDK error stands for, such as a body that ends early or a response without what the service promises.
+    pub fn of(operation: &'static str, failure: Failure, message: impl Into<String>) -> Self {
+        Self { operation, on: String::new(), failure, message: message.into(), details: String::new() }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod embedded;
 #[cfg(feature = "embedded")]
 pub mod generate;
+mod log;
 #[cfg(feature = "sql")]
 pub mod query;
 pub mod run;
@@ -117,6 +118,84 @@ impl From<Exit> for ExitCode {
 
 /// Parses the command line, runs the command, prints its error if it has one.
 pub fn main() -> ExitCode {
-    let _ = Cli::parse();
-    ExitCode::SUCCESS
+    let Cli { globals, command } = Cli::parse();
+    log::init(&globals, command.default_level());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("start the runtime")).into(),
+    };
+    let exit = runtime.block_on(command.run(&globals)).unwrap_or_else(|error| fail(&error));
+    // Whatever still runs after its command returned was given up: it must not hold the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+impl Command {
+    /// Long-running commands tell what they do; the others only what goes wrong.
+    const fn default_level(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "info",
+            #[cfg(feature = "embedded")]
+            Self::Embedded(_) => "info",
+            _ => "warn",
+        }
+    }
+
+    async fn run(self, globals: &Globals) -> anyhow::Result<Exit> {
+        match self {
+            #[cfg(feature = "embedded")]
+            Self::Demo(args) => demo::run(args, globals).await,
+            Self::Run(args) => run::run(args, globals).await,
+            Self::Status(args) => status::run(args, globals).await,
+            #[cfg(feature = "sql")]
+            Self::Query(args) => query::run(args, globals).await,
+            #[cfg(feature = "sql")]
+            Self::Verify(args) => verify::run(args, globals).await,
+            #[cfg(feature = "embedded")]
+            Self::Generate(args) => generate::run(args, globals).await,
+            #[cfg(feature = "embedded")]
+            Self::Embedded(args) => embedded::run(args, globals).await,
+            Self::Contract(args) => contract::run(args, globals).await,
+            Self::Config(args) => config::run(&args, globals),
+        }
+    }
+}
+
+/// Prints an error with its causes and gives the exit code for it.
+fn fail(error: &anyhow::Error) -> Exit {
+    print_error(error.as_ref());
+    Exit::Failed
+}
+
+/// Prints what is wrong with the configuration or the contract.
+#[expect(clippy::unnecessary_wraps, reason = "commands return it as their result")]
+fn usage(error: &dyn std::error::Error) -> anyhow::Result<Exit> {
+    print_error(error);
+    Ok(Exit::Usage)
+}
+
+fn print_error(error: &dyn std::error::Error) {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str("\n  caused by: ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    log::bars().suspend(|| eprintln!("{text}"));
+}
+
+/// Whether progress may be drawn: standard error is a terminal and nobody asked for log lines.
+fn is_interactive(globals: &Globals) -> bool {
+    globals.log_format.is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

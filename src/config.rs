@@ -5,12 +5,14 @@ mod raw;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 pub use raw::parse;
 
+use crate::lake::LakeSettings;
+
 /// What `headwater.toml` says, validated.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The table to replicate.
     pub table: TableSettings,
@@ -19,7 +21,7 @@ pub struct Settings {
     /// How work is shared and remembered.
     pub lease: LeaseSettings,
     /// Where changes go.
-    pub lake: LakeConfig,
+    pub lake: LakeSettings,
     /// Bytes that may be buffered for the route, over all shards.
     pub memory_budget: u64,
     /// How long a shutdown may take.
@@ -27,7 +29,7 @@ pub struct Settings {
 }
 
 /// The table to replicate.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableSettings {
     /// The DynamoDB table's name.
     pub name: String,
@@ -36,7 +38,7 @@ pub struct TableSettings {
 }
 
 /// How the stream is read.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StreamSettings {
     /// Where reading starts when there are no leases yet.
     pub start: Start,
@@ -47,8 +49,7 @@ pub struct StreamSettings {
 }
 
 /// Where reading starts when there are no leases yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// The oldest change that the stream still has.
     TrimHorizon,
@@ -59,7 +60,7 @@ pub enum Start {
 }
 
 /// What happens when changes were lost before they were read. The gap is recorded and shown in `status` either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnGap {
     /// Read on with what the stream still has.
@@ -69,7 +70,7 @@ pub enum OnGap {
 }
 
 /// Leases and checkpoints.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LeaseSettings {
     /// The name of the lease table.
     pub application: String,
@@ -79,43 +80,6 @@ pub struct LeaseSettings {
     pub failover: Duration,
     /// This worker's name in `status`; by default the host's name.
     pub worker: Option<String>,
-}
-
-/// The lake, as configured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LakeConfig {
-    /// A folder, or `s3://bucket/prefix`.
-    pub url: String,
-    /// Parquet or NDJSON.
-    pub format: Format,
-    /// Objects are closed at about this size.
-    pub max_size: u64,
-    /// Objects are closed at this age: the upper bound of the lake's lag.
-    pub max_age: Duration,
-    /// How NDJSON spells decimals.
-    pub decimals: Decimals,
-    /// The KMS key that S3 encrypts objects with.
-    pub kms_key: Option<String>,
-}
-
-/// The format of lake objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Apache Parquet, zstd.
-    Parquet,
-    /// Newline-delimited JSON, gzip.
-    Ndjson,
-}
-
-/// How NDJSON spells decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Decimals {
-    /// As number tokens with all their digits.
-    Number,
-    /// As strings, for readers that would round a number.
-    String,
 }
 
 /// The configuration cannot be used.

@@ -1,5 +1,17 @@
-//! The integration tests, in one binary: each of several would link everything again.
+//! The integration tests: one binary, because each of several would link everything again; a module per behaviour.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod capture;
+#[cfg(feature = "embedded")]
+mod crash;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod lake;
+mod local;
 #[cfg(feature = "sql")]
 mod query;
+#[cfg(feature = "sql")]
+mod query;
+#[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "parts serve the crash tests only, which need the embedded DynamoDB"))]
+mod support;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Decimals, Format, LakeConfig, LeaseSettings, OnGap, Settings, Start, StreamSettings, TableSettings};
+use super::{LeaseSettings, OnGap, Settings, Start, StreamSettings, TableSettings};
+use crate::lake::{Decimals, Format, LakeLocation, LakeSettings};
 
 /// KCL's fail-over time.
 const FAILOVER: Duration = Duration::from_secs(10);
@@ -85,11 +86,25 @@ enum RouteKind {
 #[serde(deny_unknown_fields)]
 struct RawLake {
     url: Option<String>,
-    format: Option<Format>,
+    format: Option<RawFormat>,
     max_size: Option<String>,
     max_age: Option<String>,
-    decimals: Option<Decimals>,
+    decimals: Option<RawDecimals>,
     kms_key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawFormat {
+    Parquet,
+    Ndjson,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawDecimals {
+    Number,
+    String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -134,17 +149,29 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
             on_gap: raw.stream.on_gap.unwrap_or(OnGap::Continue),
             idle_poll: duration("stream.idle_poll", raw.stream.idle_poll, IDLE_POLL)?,
         },
-        lake: LakeConfig {
-            url: if url.contains("://") { url } else { folder.join(url).display().to_string() },
-            format: raw.lake.format.unwrap_or(Format::Parquet),
+        lake: LakeSettings {
+            location: location(&url, folder)?,
+            format: match raw.lake.format {
+                None | Some(RawFormat::Parquet) => Format::Parquet,
+                Some(RawFormat::Ndjson) => Format::Ndjson,
+            },
             max_size: size("lake.max_size", raw.lake.max_size, MAX_SIZE)?,
             max_age: duration("lake.max_age", raw.lake.max_age, MAX_AGE)?,
-            decimals: raw.lake.decimals.unwrap_or(Decimals::Number),
+            decimals: match raw.lake.decimals {
+                None | Some(RawDecimals::Number) => Decimals::Number,
+                Some(RawDecimals::String) => Decimals::String,
+            },
             kms_key: raw.lake.kms_key,
         },
         memory_budget,
         shutdown_deadline: duration("shutdown.deadline", raw.shutdown.deadline, DEADLINE)?,
     })
+}
+
+/// A folder is relative to the configuration file.
+fn location(url: &str, folder: &Path) -> Result<LakeLocation, String> {
+    let url = if url.contains("://") { url.to_owned() } else { folder.join(url).display().to_string() };
+    url.parse().map_err(|error| format!("lake.url: {error}"))
 }
 
 fn start(text: &str) -> Result<Start, String> {
@@ -196,7 +223,7 @@ mod tests {
     fn a_table_s_name_is_enough() {
         let settings = parse_here("[table]\nname = \"orders\"").unwrap();
         assert_eq!(settings.lease.application, "headwater-orders");
-        assert_eq!(settings.lake.url, "/etc/headwater/./lake");
+        assert_eq!(settings.lake.location, LakeLocation::Folder("/etc/headwater/./lake".into()));
         assert_eq!(settings.stream.start, Start::TrimHorizon);
     }
 
@@ -206,7 +233,7 @@ mod tests {
             parse_here("[table]\nname = \"orders\"\ncontract = \"c.yaml\"\n[lake]\nurl = \"s3://bucket/cdc\"\nmax_size = \"1GiB\"")
                 .unwrap();
         assert_eq!(settings.table.contract.unwrap(), Path::new("/etc/headwater/c.yaml"));
-        assert_eq!(settings.lake.url, "s3://bucket/cdc");
+        assert_eq!(settings.lake.location, LakeLocation::S3 { bucket: "bucket".to_owned(), prefix: "cdc".to_owned() });
         assert_eq!(settings.lake.max_size, 1 << 30);
     }
 

@@ -69,8 +69,20 @@ mod tests {
         assert_eq!(
             names,
             [
-                "cdc_event_id", "cdc_op", "cdc_sequence", "cdc_time", "cdc_table", "cdc_shard", "cdc_snapshot_id", "cdc_ttl_delete",
-                "cdc_changed", "order_id", "price", "old_price", "cdc_extra", "old_cdc_extra",
+                "cdc_event_id",
+                "cdc_op",
+                "cdc_sequence",
+                "cdc_time",
+                "cdc_table",
+                "cdc_shard",
+                "cdc_snapshot_id",
+                "cdc_ttl_delete",
+                "cdc_changed",
+                "order_id",
+                "price",
+                "old_price",
+                "cdc_extra",
+                "old_cdc_extra",
             ]
         );
         assert_eq!(arrow.field_with_name("old_price").unwrap().data_type(), &DataType::Decimal128(12, 2));

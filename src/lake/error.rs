@@ -24,7 +24,9 @@ pub struct LakeError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The store knows the caller and refuses.
-    #[error("permission denied: allow reading, listing and writing here (S3: s3:GetObject, s3:ListBucket, s3:PutObject, and the KMS key if one is set)")]
+    #[error(
+        "permission denied: allow reading, listing and writing here (S3: s3:GetObject, s3:ListBucket, s3:PutObject, and the KMS key if one is set)"
+    )]
     Denied,
     /// The store does not accept the credentials, or there are none.
     #[error("the credentials are missing, expired or wrong: check AWS_PROFILE, the AWS_* variables or the task's role")]

@@ -203,8 +203,7 @@ impl ColumnBuffer {
             ColumnType::Text | ColumnType::Json => Values::Text(text()),
             ColumnType::BigInt => Values::Int(Int64Builder::with_capacity(0)),
             ColumnType::Decimal { precision, scale } => Values::Decimal {
-                builder: Decimal128Builder::with_capacity(0)
-                    .with_precision_and_scale(precision, i8::try_from(scale).unwrap_or(i8::MAX))?,
+                builder: Decimal128Builder::with_capacity(0).with_precision_and_scale(precision, i8::try_from(scale).unwrap_or(i8::MAX))?,
                 // Parquet stores as many bytes as the precision needs: a wider value would be cut without a word.
                 bound: 10_u128.checked_pow(u32::from(precision)).unwrap_or(u128::MAX),
             },

@@ -51,12 +51,10 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
             max_retries: RETRIES,
             retry_timeout: RETRY_TIMEOUT,
         })
-        .with_client_options(
-            ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(
-                // Only an endpoint that was asked for may be plain HTTP.
-                endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
-            ),
-        );
+        .with_client_options(ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(
+            // Only an endpoint that was asked for may be plain HTTP.
+            endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
+        ));
     builder = match endpoint {
         // Stand-ins and private endpoints rarely have a name for each bucket.
         Some(endpoint) => builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false),
@@ -75,9 +73,7 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
 /// The endpoint that the user set, in the SDK's order: `AWS_ENDPOINT_URL_S3` or the profile's S3 section, then `AWS_ENDPOINT_URL`.
 fn endpoint(aws: &SdkConfig) -> Option<String> {
     let key = ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
-    aws.service_config()
-        .and_then(|service| service.load_config(key))
-        .or_else(|| aws.endpoint_url().map(ToOwned::to_owned))
+    aws.service_config().and_then(|service| service.load_config(key)).or_else(|| aws.endpoint_url().map(ToOwned::to_owned))
 }
 
 /// The bucket's endpoint where it is not the plain one: FIPS, dual-stack and China's own domain.

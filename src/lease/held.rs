@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::table::{LeaseTable, SequenceOrEnd, Update, Write};
 use super::{Checkpoint, Lease};
@@ -68,18 +70,23 @@ impl HeldLease {
         Ok(())
     }
 
-    /// Renews the lease three times per fail-over time, and returns when it is lost. While the table cannot be reached the work goes on:
-    /// no checkpoint can be written then, and if another worker takes the lease, the next renewal tells.
-    pub async fn keep_alive(&self, failover: Duration) {
-        let mut beat = tokio::time::interval(failover / 3);
+    /// Renews the lease three times per fail-over time until `done` is cancelled or the lease is lost. While the table cannot be
+    /// reached the work goes on: no checkpoint can be written then, and if another worker takes the lease, the next renewal tells.
+    pub async fn keep_alive(&self, failover: Duration, done: &CancellationToken) -> Hold {
+        let period = failover / 3;
+        let mut beat = tokio::time::interval_at(Instant::now() + period, period);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            beat.tick().await;
+            tokio::select! {
+                () = done.cancelled() => return Hold::Kept,
+                _ = beat.tick() => {}
+            }
+            // Not cut short by `done`: a renewal whose outcome is unknown would cost the holder the next write.
             let mut lease = self.lease.lock().await;
             match self.table.update(&lease, Update::Renew).await {
                 Ok(write) => {
                     if keep(&mut lease, write) == Hold::Lost {
-                        return;
+                        return Hold::Lost;
                     }
                 }
                 Err(error) => tracing::warn!(shard = %lease.shard, %error, "the lease could not be renewed; trying again"),

@@ -86,7 +86,11 @@ impl LeaseTable {
                 Err(error) => return Err(error),
             }
             if tokio::time::Instant::now() > deadline {
-                return Err(AwsError::unavailable("CreateTable", format!("the lease table '{}' does not become active", self.name)));
+                return Err(AwsError::of(
+                    "CreateTable",
+                    Failure::Unavailable,
+                    format!("the lease table '{}' does not become active", self.name),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(if created { 250 } else { 1000 })).await;
         }
@@ -100,7 +104,7 @@ impl LeaseTable {
     }
 
     async fn create_table(&self) -> Result<(), AwsError> {
-        let malformed = |error: aws_sdk_dynamodb::error::BuildError| AwsError::malformed("CreateTable", error.to_string());
+        let malformed = |error: aws_sdk_dynamodb::error::BuildError| AwsError::of("CreateTable", Failure::Invalid, error.to_string());
         let definition = AttributeDefinition::builder().attribute_name("leaseKey").attribute_type(ScalarAttributeType::S).build();
         let key = KeySchemaElement::builder().attribute_name("leaseKey").key_type(KeyType::Hash).build();
         let request = self
@@ -130,7 +134,8 @@ impl LeaseTable {
             })
             .await?;
             for item in page.items.unwrap_or_default() {
-                let problem = |problem: String| AwsError::malformed("Scan", format!("in lease table '{}': {problem}", self.name));
+                let problem =
+                    |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
                 // KCL: no entityType means a lease. Types that are not ours to read are left alone.
                 match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                     None | Some(item::LEASE) => leases.push(item::from_item(item).map_err(problem)?),
@@ -147,13 +152,13 @@ impl LeaseTable {
 
     /// Creates a lease that nobody holds; one that exists is left as it is.
     pub async fn create(&self, lease: &Lease) -> Result<(), AwsError> {
-        let item = item::to_item(lease).map_err(|error| AwsError::malformed("PutItem", error.to_string()))?;
+        let item = item::to_item(lease).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
         self.put_if_absent(item).await
     }
 
     /// Enters a gap into the ledger; one that is there already is left as it is.
     pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
-        let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::malformed("PutItem", error.to_string()))?;
+        let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
         item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
         self.put_if_absent(item).await
     }
@@ -290,7 +295,7 @@ impl LeaseTable {
             get.map_err(|error| AwsError::new("GetItem", &self.name, &error))
         });
         let item = read.await?.item;
-        item.map(|item| item::from_item(item).map_err(|problem| AwsError::malformed("GetItem", problem))).transpose()
+        item.map(|item| item::from_item(item).map_err(|problem| AwsError::of("GetItem", Failure::Invalid, problem))).transpose()
     }
 }
 

@@ -74,9 +74,15 @@ struct Listed {
 
 enum Run {
     None,
-    Open { run: OpenRun, since: Instant },
+    Open {
+        run: OpenRun,
+        since: Instant,
+    },
     /// Complete, and not known to be committed: a commit failed or was cut short.
-    Closed { run: ClosedRun, retry: Instant },
+    Closed {
+        run: ClosedRun,
+        retry: Instant,
+    },
     /// Encoding failed half-way: changes that were taken are gone, and going on would leave them out.
     Broken,
 }

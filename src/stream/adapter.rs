@@ -19,7 +19,7 @@ use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Failure};
 use crate::event::{AttributeType, ShardId};
 
 /// The body of a page is at most a few MB; if it is not there by now, the connection is dead.
@@ -46,7 +46,7 @@ impl StreamApi for AwsStreams {
     async fn table(&self, name: &str) -> Result<TableInfo, AwsError> {
         let output =
             self.tables.describe_table().table_name(name).send().await.map_err(|error| AwsError::new("DescribeTable", name, &error))?;
-        let table = output.table.ok_or_else(|| AwsError::malformed("DescribeTable", "the response describes no table"))?;
+        let table = output.table.ok_or_else(|| AwsError::of("DescribeTable", Failure::Invalid, "the response describes no table"))?;
         Ok(TableInfo { keys: keys(&table)?, stream: stream(&table) })
     }
 
@@ -59,8 +59,9 @@ impl StreamApi for AwsStreams {
             .send()
             .await
             .map_err(|error| AwsError::new("DescribeStream", stream.as_str(), &error))?;
-        let described =
-            output.stream_description.ok_or_else(|| AwsError::malformed("DescribeStream", "the response describes no stream"))?;
+        let described = output
+            .stream_description
+            .ok_or_else(|| AwsError::of("DescribeStream", Failure::Invalid, "the response describes no stream"))?;
         let enabled = matches!(described.stream_status, Some(StreamStatus::Enabled | StreamStatus::Enabling));
         let shards = described.shards.unwrap_or_default().into_iter().filter_map(|shard| {
             Some(ShardInfo {
@@ -88,7 +89,7 @@ impl StreamApi for AwsStreams {
             }
         };
         let output = request.send().await.map_err(|error| AwsError::new("GetShardIterator", shard.as_str(), &error))?;
-        output.shard_iterator.ok_or_else(|| AwsError::malformed("GetShardIterator", "the response holds no iterator"))
+        output.shard_iterator.ok_or_else(|| AwsError::of("GetShardIterator", Failure::Invalid, "the response holds no iterator"))
     }
 
     async fn records(&self, iterator: &str) -> Result<Bytes, AwsError> {
@@ -102,12 +103,12 @@ impl StreamApi for AwsStreams {
             .await
             .map_err(|error| AwsError::new("GetRecords", "", &error))?;
         let Some(body) = body.take() else {
-            return Err(AwsError::unavailable("GetRecords", "the response has no body".to_owned()));
+            return Err(AwsError::of("GetRecords", Failure::Unavailable, "the response has no body".to_owned()));
         };
         match tokio::time::timeout(BODY_TIMEOUT, ByteStream::new(body).collect()).await {
             Ok(Ok(bytes)) => Ok(bytes.into_bytes()),
-            Ok(Err(error)) => Err(AwsError::unavailable("GetRecords", format!("the response broke off: {error}"))),
-            Err(_) => Err(AwsError::unavailable("GetRecords", format!("the response did not end within {BODY_TIMEOUT:?}"))),
+            Ok(Err(error)) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response broke off: {error}"))),
+            Err(_) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response did not end within {BODY_TIMEOUT:?}"))),
         }
     }
 }
@@ -162,7 +163,7 @@ fn keys(table: &TableDescription) -> Result<Vec<(String, AttributeType)>, AwsErr
                 Some(ScalarAttributeType::S) => AttributeType::S,
                 Some(ScalarAttributeType::N) => AttributeType::N,
                 Some(ScalarAttributeType::B) => AttributeType::B,
-                _ => return Err(AwsError::malformed("DescribeTable", format!("key attribute '{name}' has no type S, N or B"))),
+                _ => return Err(AwsError::of("DescribeTable", Failure::Invalid, format!("key attribute '{name}' has no type S, N or B"))),
             };
             Ok((name.to_owned(), attribute_type))
         })

@@ -81,7 +81,7 @@ impl ShardReader {
         loop {
             tokio::time::sleep_until(self.next_at).await;
             let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else {
-                return Err(AwsError::unavailable("GetRecords", "the pipeline is closed".to_owned()));
+                return Err(AwsError::of("GetRecords", Failure::Unavailable, "the pipeline is closed".to_owned()));
             };
             let asked_at = clock::unix_seconds();
             let error = match self.page().await {
@@ -137,7 +137,7 @@ impl ShardReader {
 
     /// The page could not be made sense of as a whole: it is asked for again, after a pause, until the policy gives up.
     pub fn refuse_page(&mut self, problem: String) -> Result<(), AwsError> {
-        self.pause_after(AwsError::unavailable("GetRecords", problem))
+        self.pause_after(AwsError::of("GetRecords", Failure::Unavailable, problem))
     }
 
     /// Whether the last pages show that the shard has nothing more for now.

@@ -218,11 +218,8 @@ async fn a_lake_that_cannot_be_used_fails_at_the_start() {
     let blocked = Lake::open(&settings, table(), None).await.unwrap_err();
     assert_eq!(blocked.problem, Problem::NotAFolder, "{blocked:?}");
 
-    let settings = LakeSettings {
-        location: LakeLocation::Folder(folder.path().join("lake")),
-        kms_key: Some("alias/lake".into()),
-        ..bench.settings()
-    };
+    let settings =
+        LakeSettings { location: LakeLocation::Folder(folder.path().join("lake")), kms_key: Some("alias/lake".into()), ..bench.settings() };
     assert!(matches!(Lake::open(&settings, table(), None).await.unwrap_err().problem, Problem::Settings(_)));
 }
 

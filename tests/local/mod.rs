@@ -1,0 +1,3 @@
+//! End to end beside DynamoDB Local, the reference for what DynamoDB and its streams do.
+
+mod replicate;
