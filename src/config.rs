@@ -23,7 +23,7 @@ pub struct Settings {
     /// Where changes go.
     pub lake: LakeSettings,
     /// Bytes that may be buffered for the route, over all shards.
-    pub memory_budget: u64,
+    pub memory_budget: usize,
     /// How long a shutdown may take.
     pub shutdown_deadline: Duration,
 }

@@ -75,6 +75,35 @@ pub struct StreamRecord<'a> {
     pub ttl_delete: bool,
 }
 
+impl StreamRecord<'_> {
+    /// The record as DynamoDB Streams spells it, without the members that carry no change: what quarantine keeps of a record that decodes
+    /// but is no event. [`decode::parse_record`] reads it back.
+    pub fn to_json(&self) -> String {
+        let image = |name: &str, image: &Option<Item<'_>>, out: &mut String| {
+            if let Some(image) = image {
+                out.push_str(name);
+                typed_json::write_typed_item(image, out);
+            }
+        };
+        let mut out = format!(
+            r#"{{"eventID":{},"eventName":"{}","dynamodb":{{"ApproximateCreationDateTime":{},"SequenceNumber":"{}","Keys":"#,
+            serde_json::Value::from(self.event_id.as_ref()),
+            self.operation.as_str(),
+            self.created,
+            self.sequence,
+        );
+        typed_json::write_typed_item(&self.keys, &mut out);
+        image(",\"NewImage\":", &self.new_image, &mut out);
+        image(",\"OldImage\":", &self.old_image, &mut out);
+        out.push('}');
+        if self.ttl_delete {
+            out.push_str(r#","userIdentity":{"Type":"Service","PrincipalId":"dynamodb.amazonaws.com"}"#);
+        }
+        out.push('}');
+        out
+    }
+}
+
 /// One flat change: the metadata columns, the key columns and the two sides. What the encoders take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChangeEvent<'a> {

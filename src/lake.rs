@@ -15,6 +15,7 @@ pub mod columns;
 pub mod commit;
 mod counters;
 pub mod error;
+pub mod inventory;
 pub mod layout;
 mod ndjson;
 mod parquet;
@@ -33,7 +34,7 @@ use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::contract::TableSchema;
-use crate::event::encode::Decimals;
+pub use crate::event::encode::Decimals;
 pub use columns::arrow_schema;
 pub use commit::Commit;
 pub use counters::{LakeCounters, LakeCounts};

@@ -11,7 +11,5 @@ mod lake;
 mod local;
 #[cfg(feature = "sql")]
 mod query;
-#[cfg(feature = "sql")]
-mod query;
 #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "parts serve the crash tests only, which need the embedded DynamoDB"))]
 mod support;

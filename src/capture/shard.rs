@@ -205,7 +205,7 @@ struct ShardProgress<'t> {
     shard: ShardId,
     reader: ShardReader,
     writer: Box<dyn ShardWriter>,
-    flattener: Flattener<'t>,
+    flattener: Flattener,
     /// The last record that was taken or set aside; anything up to it that comes again is a repetition.
     read: Option<SequenceNumber>,
     /// The last record that is known to be durable.
@@ -358,7 +358,7 @@ impl ShardProgress<'_> {
         Ok(Next::Page)
     }
 
-    async fn record_gap(&self, kind: GapKind) -> Result<(), CaptureError> {
+    async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
         let lost_from = self.task.held.current().await.durable_through;
         self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.read, lost_from, clock::unix_seconds())).await
     }

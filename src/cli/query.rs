@@ -90,7 +90,7 @@ fn text(args: &Args) -> anyhow::Result<String> {
     }
 }
 
-fn format(output: Output) -> Format {
+pub(super) fn format(output: Output) -> Format {
     match output {
         Output::Text => Format::Table { width: terminal_width() },
         Output::Json => Format::Json,

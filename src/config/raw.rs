@@ -21,7 +21,7 @@ const MAX_AGE: Duration = Duration::from_mins(1);
 /// Leaves a 512 MiB task its head-room.
 const MEMORY_BUDGET: u64 = 64 << 20;
 /// Below this no page of the stream (1 MB of records, somewhat more as JSON) fits.
-const SMALLEST_BUDGET: u64 = 8 << 20;
+const SMALLEST_BUDGET: usize = 8 << 20;
 /// ECS kills a task 30 s after SIGTERM by default.
 const DEADLINE: Duration = Duration::from_secs(25);
 
@@ -131,7 +131,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
     if failover < SHORTEST_FAILOVER {
         return Err("lease.failover is below 1s: one slow request would look like a dead worker".to_owned());
     }
-    let memory_budget = size("memory.budget", raw.memory.budget, MEMORY_BUDGET)?;
+    let memory_budget = usize::try_from(size("memory.budget", raw.memory.budget, MEMORY_BUDGET)?).unwrap_or(usize::MAX);
     if memory_budget < SMALLEST_BUDGET {
         return Err("memory.budget is below 8MiB: no page of the stream would fit".to_owned());
     }

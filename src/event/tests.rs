@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use self::arbitrary::{Change, change, wire_page};
-use super::decode::{Decoded, parse_page};
+use super::decode::{Decoded, parse_page, parse_record};
 use super::encode::{Decimals, Origin, write_ndjson};
 use super::flatten::Flattener;
 use super::restore::{canonical_item, restore, restore_row};
@@ -87,4 +87,12 @@ proptest! {
         expected.new.iter_mut().chain(&mut expected.old).for_each(|side| side.misfits = 0);
         prop_assert_eq!(line::read(line, origin, schema, decimals), expected);
     }
+}
+
+#[test]
+fn a_record_survives_its_own_json() {
+    let raw = r#"{"eventID":"e\"1","eventName":"REMOVE","dynamodb":{"ApproximateCreationDateTime":5,"SequenceNumber":"100","Keys":{"id":{"S":"k"}},"OldImage":{"id":{"S":"k"},"n":{"N":"1.50"},"l":{"L":[{"NULL":true}]}}},"userIdentity":{"Type":"Service","PrincipalId":"dynamodb.amazonaws.com"}}"#;
+    let Decoded::Record(record) = parse_record(raw) else { panic!("a record") };
+    assert!(record.ttl_delete);
+    assert_eq!(parse_record(&record.to_json()), Decoded::Record(record.clone()));
 }

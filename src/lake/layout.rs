@@ -11,7 +11,6 @@
 //! arrive at the same name, and only one of them can create it.
 
 use std::fmt;
-use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -19,10 +18,6 @@ use jiff::tz::Offset;
 use object_store::path::Path;
 
 use crate::event::{SequenceNumber, ShardId};
-
-const SECONDS_PER_HOUR: i64 = 3600;
-/// 9999-12-31T23:59:59Z: the last second whose year has four digits.
-const LAST_SECOND: i64 = 253_402_300_799;
 
 /// How rows are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,7 +41,8 @@ impl Format {
 /// One UTC hour of `cdc_time`: the partition that a change lands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HourPartition {
-    hours: i64,
+    date: Date,
+    hour: i8,
 }
 
 /// The time cannot be a partition.
@@ -57,41 +53,30 @@ pub struct InvalidTime(i64);
 impl HourPartition {
     /// The hour that holds this second since the epoch.
     pub fn containing(seconds: i64) -> Result<Self, InvalidTime> {
-        if (0..=LAST_SECOND).contains(&seconds) { Ok(Self { hours: seconds / SECONDS_PER_HOUR }) } else { Err(InvalidTime(seconds)) }
-    }
-
-    /// The hour's first second since the epoch.
-    pub const fn start(self) -> i64 {
-        self.hours * SECONDS_PER_HOUR
+        let time = Timestamp::from_second(seconds).ok().filter(|time| *time >= Timestamp::UNIX_EPOCH).ok_or(InvalidTime(seconds))?;
+        let time = Offset::UTC.to_datetime(time);
+        Ok(Self { date: time.date(), hour: time.hour() })
     }
 
     /// The day's folder, `dt=YYYY-MM-DD`.
     fn day(self) -> String {
-        // The constructor admits only seconds that jiff can represent.
-        let date = Offset::UTC.to_datetime(Timestamp::from_second(self.start()).unwrap_or_default()).date();
-        format!("dt={:04}-{:02}-{:02}", date.year(), date.month(), date.day())
+        format!("dt={:04}-{:02}-{:02}", self.date.year(), self.date.month(), self.date.day())
+    }
+
+    fn parse(day: &str, hour: &str) -> Option<Self> {
+        let partition = Self {
+            date: day.strip_prefix("dt=")?.parse().ok()?,
+            hour: hour.strip_prefix("hr=")?.parse().ok().filter(|hour| (0..24).contains(hour))?,
+        };
+        // Only the spelling that this layout writes: anything else is somebody else's folder.
+        (partition.to_string() == format!("{day}/{hour}")).then_some(partition)
     }
 }
 
 impl fmt::Display for HourPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/hr={:02}", self.day(), self.hours.rem_euclid(24))
+        write!(f, "{}/hr={:02}", self.day(), self.hour)
     }
-}
-
-impl HourPartition {
-    fn parse(day: &str, hour: &str) -> Option<Self> {
-        let date: Date = day.strip_prefix("dt=")?.parse().ok()?;
-        let hour = i8::from_str(hour.strip_prefix("hr=")?).ok()?;
-        let start = Offset::UTC.to_timestamp(date.at(hour_of_day(hour)?, 0, 0, 0)).ok()?;
-        let partition = Self::containing(start.as_second()).ok()?;
-        // Only the spelling that this layout writes: anything else is somebody else's folder.
-        (partition.to_string() == format!("{day}/hr={hour:02}")).then_some(partition)
-    }
-}
-
-fn hour_of_day(hour: i8) -> Option<i8> {
-    (0..24).contains(&hour).then_some(hour)
 }
 
 /// The identity of one object of changes.
@@ -232,6 +217,9 @@ mod tests {
 
     use super::*;
 
+    /// Near the end of what a timestamp can be.
+    const LAST_SECOND: i64 = 253_402_207_199;
+
     fn layout() -> Layout {
         Layout::new(&Path::from("data/raw"), "sales.orders")
     }
@@ -279,8 +267,9 @@ mod tests {
     #[test]
     fn a_time_without_a_four_digit_year_is_refused() {
         assert!(HourPartition::containing(-1).is_err());
-        assert!(HourPartition::containing(LAST_SECOND + 1).is_err());
-        assert_eq!(HourPartition::containing(LAST_SECOND).unwrap().to_string(), "dt=9999-12-31/hr=23");
+        assert!(HourPartition::containing(i64::MAX).is_err());
+        assert_eq!(HourPartition::containing(0).unwrap().to_string(), "dt=1970-01-01/hr=00");
+        assert_eq!(HourPartition::containing(LAST_SECOND).unwrap().to_string(), "dt=9999-12-30/hr=21");
     }
 
     #[test]

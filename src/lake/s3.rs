@@ -17,7 +17,7 @@ use super::error::{LakeError, Problem};
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait for one request with its body: the largest object over a slow uplink.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Attempts after the first, for server errors and lost connections.
 const RETRIES: usize = 5;
 /// No retry begins later than this, so that a failing lake is reported within the shutdown deadline's order of magnitude.
@@ -27,9 +27,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Credentials are renewed this long before they expire: longer than a request with its retries.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(120);
+const EXPIRY_MARGIN: Duration = Duration::from_mins(2);
 /// How long credentials without an expiry are kept: a key rotated in a profile's file is noticed.
-const UNEXPIRING: Duration = Duration::from_secs(300);
+const UNEXPIRING: Duration = Duration::from_mins(5);
 /// The region that stand-ins sign for when none is configured; they do not look at it.
 const ANY_REGION: &str = "us-east-1";
 
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn credentials_are_asked_for_once_until_shortly_before_they_expire() {
         assert_eq!(two_keys(None).await, ("key0".into(), "key0".into()));
-        assert_eq!(two_keys(Some(SystemTime::now() + Duration::from_secs(3600))).await, ("key0".into(), "key0".into()));
+        assert_eq!(two_keys(Some(SystemTime::now() + Duration::from_hours(1))).await, ("key0".into(), "key0".into()));
         assert_eq!(two_keys(Some(SystemTime::now() + EXPIRY_MARGIN / 2)).await, ("key0".into(), "key1".into()));
     }
 

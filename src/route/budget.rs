@@ -175,7 +175,6 @@ mod tests {
 
     fn is_ready(future: impl Future<Output = ()>) -> bool {
         let mut future = pin!(future);
-        std::task::Context::from_waker(std::task::Waker::noop());
         future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
     }
 

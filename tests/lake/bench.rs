@@ -78,7 +78,7 @@ impl Bench {
             location: LakeLocation::Folder("unused".into()),
             format: self.format,
             max_size: u64::MAX,
-            max_age: Duration::from_secs(86_400),
+            max_age: Duration::from_hours(24),
             decimals: Decimals::Number,
             kms_key: None,
         }

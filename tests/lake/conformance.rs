@@ -256,7 +256,7 @@ async fn a_wide_footer_is_read_whole(bench: Bench) {
     let lake = Lake::on(bench.store.clone(), bench.settings(), Arc::new(wide)).await.unwrap();
     let partition = HourPartition::containing(THREE_O_CLOCK).unwrap();
     let mut run = lake.begin(ChangeKey { partition, shard: shard(), after: sequence(0), format: bench.format }).unwrap();
-    let cells = (0..columns).map(|value| Cell::Int(value)).collect();
+    let cells = (0..columns).map(Cell::Int).collect();
     run.append(&ChangeEvent { new: Some(Side { cells, extra: None, misfits: 0 }), ..insert(9) }).unwrap();
     let run = run.close().unwrap();
     assert!(bench.format == Format::Ndjson || run.bytes.len() > 100_000, "the footer is larger than what is read at first");

@@ -28,8 +28,8 @@ async fn write(location: &LakeLocation, aws: Option<&aws_config::SdkConfig>) {
         let shard = ShardId::new(format!("shard-{index}"));
         let partition = HourPartition::containing(TEN_O_CLOCK).unwrap();
         let mut run = lake.begin(ChangeKey { partition, shard, after: SequenceNumber::ZERO, format }).unwrap();
-        let record = record(&index.to_string());
-        run.append(&Flattener::new(&schema).flatten(&record).unwrap()).unwrap();
+        let id = index.to_string();
+        run.append(&Flattener::new(&schema).flatten(&record(&id)).unwrap()).unwrap();
         lake.commit(&run.close().unwrap()).await.unwrap();
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::VerifyError;
 use super::keys::Key;
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Failure};
 use crate::contract::TableSchema;
 use crate::event::{Item, Value};
 
@@ -50,7 +50,7 @@ pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) ->
             .consistent_read(true)
             .build()
             .map(|request| HashMap::from([(schema.table.clone(), request)]))
-            .map_err(|error| AwsError::malformed("BatchGetItem", error.to_string()))?;
+            .map_err(|error| AwsError::of("BatchGetItem", Failure::Invalid, error.to_string()))?;
         while !pending.is_empty() {
             let asked: usize = pending.values().map(|request| request.keys.len()).sum();
             let answer = dynamo.batch_get_item().set_request_items(Some(pending)).send().await;
@@ -60,7 +60,7 @@ pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) ->
             let left: usize = pending.values().map(|request| request.keys.len()).sum();
             if left == asked {
                 // DynamoDB raises an error if it could not read a single item, so this is not throttling.
-                return Err(AwsError::malformed("BatchGetItem", "the service processed no key and raised no error").into());
+                return Err(AwsError::of("BatchGetItem", Failure::Unavailable, "the service processed no key and raised no error").into());
             }
         }
     }
