@@ -203,7 +203,9 @@ impl Capture {
         let context = Arc::clone(&self.context);
         let info = retry(RetryPolicy::SERVICE, stop, || context.api.table(table)).await?;
         let Some(stream) = info.stream else {
-            return Err(AwsError::of("DescribeTable", Failure::Invalid, format!("table '{table}' has no stream any more; enable one")).into());
+            return Err(
+                AwsError::of("DescribeTable", Failure::Invalid, format!("table '{table}' has no stream any more; enable one")).into()
+            );
         };
         let listed = self.list(&stream, stop).await?;
         let (leases, _) = context.leases.read().await?;

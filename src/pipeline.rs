@@ -57,7 +57,9 @@ pub enum StartError {
     #[error("{0}")]
     Contract(ContractErrors),
     /// DynamoDB refused or could not be reached.
-    #[error("{doing}: check AWS_REGION, the credentials and, for an endpoint that is not AWS's, AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_DYNAMODB_STREAMS")]
+    #[error(
+        "{doing}: check AWS_REGION, the credentials and, for an endpoint that is not AWS's, AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL_DYNAMODB_STREAMS"
+    )]
     Aws {
         /// What was being done.
         doing: String,

@@ -19,6 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
@@ -31,6 +32,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
 use crate::contract::TableSchema;
+use crate::lake::{LakeError, LakeLocation, LakeStore};
 
 /// What a session's operators may hold in memory, in bytes, before they spill.
 pub const MEMORY: usize = 256 * 1024 * 1024;
@@ -47,15 +49,15 @@ const STORE: &str = "headwater://lake/";
 /// The lake cannot be opened, or a query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The URL is not one of a lake, or its store cannot be built.
-    #[error("open lake {url}: check the folder or URL, and the AWS settings if it is an s3:// one")]
-    Open {
-        /// The lake's URL.
-        url: String,
-        /// What is wrong with it.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+    /// The lake's folder does not exist.
+    #[error("open lake {}: there is no such folder; give the folder that `headwater run` writes to", folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
     },
+    /// The lake's store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] LakeError),
     /// The lake has no `schema.json` for the table.
     #[error("the lake has no table '{table}' ({}); a table appears once `headwater run` has landed its first changes", tables(known))]
     NoSuchTable {
@@ -109,9 +111,15 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Opens a table of the lake by its `schema.json`.
-    pub async fn open(lake: &str, table: &str) -> Result<Self, QueryError> {
-        let (store, prefix) = open_store(lake).await?;
+    /// Opens a table of the lake by its `schema.json`. `aws` is needed for S3 alone.
+    pub async fn open(lake: &LakeLocation, table: &str, aws: Option<&SdkConfig>) -> Result<Self, QueryError> {
+        if let LakeLocation::Folder(folder) = lake
+            && !folder.is_dir()
+        {
+            // The writer creates the folder, a reader must not.
+            return Err(QueryError::NoFolder { folder: folder.clone() });
+        }
+        let LakeStore { store, prefix, .. } = LakeStore::connect(lake, None, aws)?;
         Self::over(store, &prefix, table).await
     }
 
@@ -173,14 +181,6 @@ fn context(store: Arc<dyn ObjectStore>) -> Result<SessionContext, DataFusionErro
     let url = Url::parse(STORE).map_err(|error| DataFusionError::External(Box::new(error)))?;
     context.register_object_store(&url, Arc::new(bridge::Bridge::over(store)));
     Ok(context)
-}
-
-/// The store of a lake's URL, and the lake's place in it.
-async fn open_store(url: &str) -> Result<(Arc<dyn ObjectStore>, Path), QueryError> {
-    let open = |source: Box<dyn std::error::Error + Send + Sync>| QueryError::Open { url: url.to_owned(), source };
-    let folder = PathBuf::from(url.strip_prefix("file://").unwrap_or(url));
-    let store = object_store::local::LocalFileSystem::new_with_prefix(folder).map_err(|error| open(Box::new(error)))?;
-    Ok((Arc::new(store), Path::default()))
 }
 
 /// `schema.json` of a table, if the lake has it.

@@ -104,7 +104,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         }
     }
 
-    let session = Session::open(&args.lake.display().to_string(), TABLE).await?;
+    let session = Session::open(&settings.lake.location, TABLE, None).await?;
     if globals.output == Output::Text {
         for (title, sql) in QUERIES {
             println!("\n{title}");

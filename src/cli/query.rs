@@ -1,13 +1,15 @@
 //! `headwater query`: SQL over the lake.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use super::{Exit, Globals, Output};
-use crate::query::Session;
+use crate::config::{self, ConfigError};
+use crate::lake::LakeLocation;
 use crate::query::render::{self, Format};
+use crate::query::{QueryError, Session};
 
 /// Arguments of `headwater query`.
 #[derive(Debug, clap::Args)]
@@ -27,7 +29,7 @@ pub struct Args {
 pub struct Place {
     /// The lake: a folder or s3://bucket/prefix. By default the one of headwater.toml.
     #[arg(long, value_name = "URL")]
-    lake: Option<String>,
+    lake: Option<LakeLocation>,
     /// The table. By default the one of headwater.toml.
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
@@ -36,16 +38,47 @@ pub struct Place {
     config: PathBuf,
 }
 
+/// Neither the flags nor the configuration say where the table lies.
+#[derive(Debug, thiserror::Error)]
+#[error("find the lake and the table: give --lake and --table, or a configuration that names them")]
+pub(super) struct NoPlace(#[source] ConfigError);
+
 /// Runs the command.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let sql = text(&args)?;
-    let session = open(&args.place).await?;
-    let rows = session.query(&sql).await?;
+    let (lake, table) = match args.place.resolve() {
+        Ok(place) => place,
+        Err(error) => return super::usage(&error),
+    };
+    let session = open(&lake, &table).await?;
+    let rows = match session.query(&sql).await {
+        Ok(rows) => rows,
+        Err(error @ QueryError::Plan(_)) => return super::usage(&error),
+        Err(error) => return Err(error.into()),
+    };
     let mut out = io::BufWriter::new(io::stdout());
     render::write(rows, format(globals.output), &mut out).await?;
-    // The rows are out, or their reader has closed the pipe; either way nothing is left that could fail.
-    let _ = out.flush();
     Ok(Exit::Success)
+}
+
+/// Opens a table of a lake, with the AWS settings of the environment if it lies on S3.
+pub(super) async fn open(lake: &LakeLocation, table: &str) -> Result<Session, QueryError> {
+    let aws = match lake {
+        LakeLocation::S3 { .. } => Some(crate::aws::sdk_config().await),
+        LakeLocation::Folder(_) => None,
+    };
+    Session::open(lake, table, aws.as_ref()).await
+}
+
+impl Place {
+    /// The lake and the table.
+    pub(super) fn resolve(&self) -> Result<(LakeLocation, String), NoPlace> {
+        if let (Some(lake), Some(table)) = (&self.lake, &self.table) {
+            return Ok((lake.clone(), table.clone()));
+        }
+        let settings = config::load(&self.config).map_err(NoPlace)?;
+        Ok((self.lake.clone().unwrap_or(settings.lake.location), self.table.clone().unwrap_or(settings.table.name)))
+    }
 }
 
 /// The query's text.
@@ -69,21 +102,4 @@ pub(super) fn format(output: Output) -> Format {
 fn terminal_width() -> Option<usize> {
     let width = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
     io::stdout().is_terminal().then(width).flatten()
-}
-
-/// Opens the table that the flags or the configuration name.
-pub(super) async fn open(place: &Place) -> anyhow::Result<Session> {
-    let (lake, table) = location(place)?;
-    Ok(Session::open(&lake, &table).await?)
-}
-
-/// The lake's address and the table's name.
-fn location(place: &Place) -> anyhow::Result<(String, String)> {
-    if let (Some(lake), Some(table)) = (&place.lake, &place.table) {
-        return Ok((lake.clone(), table.clone()));
-    }
-    let settings = crate::config::load(&place.config)
-        .context("find the lake and the table: give --lake and --table, or a configuration that names them")?;
-    let lake = place.lake.clone().unwrap_or_else(|| settings.lake.location.to_string());
-    Ok((lake, place.table.clone().unwrap_or(settings.table.name)))
 }

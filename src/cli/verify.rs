@@ -8,14 +8,14 @@ use aws_sdk_dynamodb::Client;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::query::Place;
-use super::{Exit, Globals, Output};
+use super::{Exit, Globals, Output, log};
 use crate::query::verify::{Example, Kind, Report, VerifyOptions, VerifyProgress, verify};
 
 /// Arguments of `headwater verify`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    place: super::query::Place,
+    place: Place,
     /// How long keys that differ are read again, because the lake lags behind, before they count as differing.
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     deadline: Duration,
@@ -30,11 +30,15 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let Args { place, deadline, examples, spill } = args;
-    let session = open(&place).await?;
+    let (lake, table) = match place.resolve() {
+        Ok(place) => place,
+        Err(error) => return super::usage(&error),
+    };
+    let session = super::query::open(&lake, &table).await?;
     let dynamo = Client::new(&crate::aws::sdk_config().await);
     let options = VerifyOptions { deadline, examples, spill_directory: spill, ..VerifyOptions::default() };
 
-    let bar = ProgressBar::new(0);
+    let bar = if super::is_interactive(globals) { log::bars().add(ProgressBar::new(0)) } else { ProgressBar::hidden() };
     let outcome = verify(&dynamo, &session, options, |progress| show(&bar, progress)).await;
     bar.finish_and_clear();
     let report = outcome?;
@@ -45,10 +49,6 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         Output::Csv => print!("{}", csv(&report)),
     }
     Ok(if report.equal() { Exit::Success } else { Exit::Differs })
-}
-
-async fn open(place: &Place) -> anyhow::Result<crate::query::Session> {
-    super::query::open(place).await
 }
 
 /// Shows progress on a terminal; elsewhere the bar draws nothing.

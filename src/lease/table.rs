@@ -86,7 +86,11 @@ impl LeaseTable {
                 Err(error) => return Err(error),
             }
             if tokio::time::Instant::now() > deadline {
-                return Err(AwsError::of("CreateTable", Failure::Unavailable, format!("the lease table '{}' does not become active", self.name)));
+                return Err(AwsError::of(
+                    "CreateTable",
+                    Failure::Unavailable,
+                    format!("the lease table '{}' does not become active", self.name),
+                ));
             }
             tokio::time::sleep(Duration::from_millis(if created { 250 } else { 1000 })).await;
         }
@@ -130,7 +134,8 @@ impl LeaseTable {
             })
             .await?;
             for item in page.items.unwrap_or_default() {
-                let problem = |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
+                let problem =
+                    |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
                 // KCL: no entityType means a lease. Types that are not ours to read are left alone.
                 match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
                     None | Some(item::LEASE) => leases.push(item::from_item(item).map_err(problem)?),

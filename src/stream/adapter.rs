@@ -59,8 +59,9 @@ impl StreamApi for AwsStreams {
             .send()
             .await
             .map_err(|error| AwsError::new("DescribeStream", stream.as_str(), &error))?;
-        let described =
-            output.stream_description.ok_or_else(|| AwsError::of("DescribeStream", Failure::Invalid, "the response describes no stream"))?;
+        let described = output
+            .stream_description
+            .ok_or_else(|| AwsError::of("DescribeStream", Failure::Invalid, "the response describes no stream"))?;
         let enabled = matches!(described.stream_status, Some(StreamStatus::Enabled | StreamStatus::Enabling));
         let shards = described.shards.unwrap_or_default().into_iter().filter_map(|shard| {
             Some(ShardInfo {

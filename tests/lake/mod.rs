@@ -5,4 +5,4 @@ mod conformance;
 mod failures;
 mod histories;
 mod pacing;
-mod s3;
+pub(crate) mod s3;

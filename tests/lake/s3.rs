@@ -18,7 +18,7 @@ const ACCESS_KEY: &str = "lake-test";
 const SECRET_KEY: &str = "lake-test-secret";
 
 /// Serves the buckets below `root` until the test's runtime ends.
-pub(super) async fn serve(root: &Path) -> SocketAddr {
+pub(crate) async fn serve(root: &Path) -> SocketAddr {
     let mut service = S3ServiceBuilder::new(FileSystem::new(root).unwrap());
     service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
     let service = service.build();
@@ -60,7 +60,7 @@ fn is_complete(request: &[u8]) -> bool {
 }
 
 /// The SDK settings of a client of that server.
-pub(super) fn settings(address: SocketAddr) -> SdkConfig {
+pub(crate) fn settings(address: SocketAddr) -> SdkConfig {
     settings_with(address, SECRET_KEY)
 }
 

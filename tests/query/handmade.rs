@@ -1,27 +1,27 @@
 //! Small lakes made by hand: change objects whose every field a test chooses, written without the program's own writers.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use datafusion::arrow::json::ReaderBuilder;
 use flate2::write::GzEncoder;
 use headwater::contract::{Column, ColumnType, TableSchema, TimestampFormat};
 use headwater::event::AttributeType;
-use headwater::lake::columns::arrow_schema;
+use headwater::lake::{LakeLocation, arrow_schema};
 use headwater::query::Session;
 use headwater::query::render::{Format, write};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
 /// A lake with one table, `orders`.
-pub struct HandmadeLake {
+pub(super) struct HandmadeLake {
     folder: TempDir,
-    pub schema: TableSchema,
+    pub(super) schema: TableSchema,
 }
 
 /// One change as the fields of its NDJSON line.
 #[derive(Clone)]
-pub struct Change {
+pub(super) struct Change {
     key: String,
     op: &'static str,
     sequence: u128,
@@ -33,7 +33,7 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn new(op: &'static str, order: &str, sequence: u128) -> Self {
+    pub(super) fn new(op: &'static str, order: &str, sequence: u128) -> Self {
         Self {
             key: format!(r#""order_id":"{order}""#),
             op,
@@ -47,33 +47,33 @@ impl Change {
     }
 
     /// Instead of `order_id`, for tables with other keys.
-    pub fn keys(mut self, json: &str) -> Self {
+    pub(super) fn keys(mut self, json: &str) -> Self {
         json.clone_into(&mut self.key);
         self
     }
 
-    pub fn at(mut self, time: &'static str) -> Self {
+    pub(super) fn at(mut self, time: &'static str) -> Self {
         self.time = time;
         self
     }
 
-    pub fn shard(mut self, shard: &'static str) -> Self {
+    pub(super) fn shard(mut self, shard: &'static str) -> Self {
         self.shard = shard;
         self
     }
 
-    pub fn of_snapshot(mut self, id: &'static str) -> Self {
+    pub(super) fn of_snapshot(mut self, id: &'static str) -> Self {
         self.snapshot = Some(id);
         self
     }
 
-    pub fn by_ttl(mut self) -> Self {
+    pub(super) fn by_ttl(mut self) -> Self {
         self.ttl = true;
         self
     }
 
     /// Further fields as JSON text, so that number tokens keep their digits.
-    pub fn with(mut self, json: &str) -> Self {
+    pub(super) fn with(mut self, json: &str) -> Self {
         self.rest.push(',');
         self.rest.push_str(json);
         self
@@ -88,25 +88,25 @@ impl Change {
     }
 }
 
-pub fn insert(order: &str, sequence: u128) -> Change {
+pub(super) fn insert(order: &str, sequence: u128) -> Change {
     Change::new("INSERT", order, sequence)
 }
 
-pub fn modify(order: &str, sequence: u128) -> Change {
+pub(super) fn modify(order: &str, sequence: u128) -> Change {
     Change::new("MODIFY", order, sequence)
 }
 
-pub fn remove(order: &str, sequence: u128) -> Change {
+pub(super) fn remove(order: &str, sequence: u128) -> Change {
     Change::new("REMOVE", order, sequence)
 }
 
 /// A snapshot's row: sequence zero.
-pub fn snapshot_row(id: &'static str, order: &str) -> Change {
+pub(super) fn snapshot_row(id: &'static str, order: &str) -> Change {
     Change::new("SNAPSHOT", order, 0).of_snapshot(id)
 }
 
 /// `orders` with a column of each kind that the views are tested with.
-pub fn orders() -> TableSchema {
+pub(super) fn orders() -> TableSchema {
     let column = |name: &str, source, kind| Column { name: name.into(), path: vec![name.into()], source, kind, classification: None };
     TableSchema {
         columns: vec![
@@ -120,37 +120,36 @@ pub fn orders() -> TableSchema {
 }
 
 impl HandmadeLake {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(orders())
     }
 
-    pub fn of(schema: TableSchema) -> Self {
+    pub(super) fn of(schema: TableSchema) -> Self {
         let lake = Self { folder: tempfile::tempdir().unwrap(), schema };
         lake.put("schema.json", &serde_json::to_vec(&lake.schema).unwrap());
         lake
     }
 
     /// Writes an object under the table's directory.
-    pub fn put(&self, path: &str, body: &[u8]) -> PathBuf {
+    pub(super) fn put(&self, path: &str, body: &[u8]) {
         let file = self.folder.path().join("orders").join(path);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, body).unwrap();
-        file
     }
 
     /// `hour` is `dt=…/hr=…`.
-    pub fn ndjson(&self, hour: &str, name: &str, changes: &[Change]) {
+    pub(super) fn ndjson(&self, hour: &str, name: &str, changes: &[Change]) {
         let mut body = GzEncoder::new(Vec::new(), flate2::Compression::fast());
         changes.iter().for_each(|change| body.write_all(change.line().as_bytes()).unwrap());
         self.put(&format!("changes/{hour}/{name}.json.gz"), &body.finish().unwrap());
     }
 
-    pub fn parquet(&self, hour: &str, name: &str, changes: &[Change]) {
+    pub(super) fn parquet(&self, hour: &str, name: &str, changes: &[Change]) {
         self.parquet_of(&self.schema, hour, name, changes);
     }
 
     /// A Parquet object of another schema than the lake's present one.
-    pub fn parquet_of(&self, schema: &TableSchema, hour: &str, name: &str, changes: &[Change]) {
+    pub(super) fn parquet_of(&self, schema: &TableSchema, hour: &str, name: &str, changes: &[Change]) {
         let schema = arrow_schema(schema);
         let lines: String = changes.iter().map(Change::line).collect();
         let mut body = ArrowWriter::try_new(Vec::new(), schema.clone(), None).unwrap();
@@ -160,23 +159,28 @@ impl HandmadeLake {
         self.put(&format!("changes/{hour}/{name}.parquet"), &body.into_inner().unwrap());
     }
 
-    pub fn snapshot_marker(&self, id: &str, started: &str) {
+    pub(super) fn snapshot_marker(&self, id: &str, started: &str) {
         let marker = format!(r#"{{"snapshot_id":"{id}","table":"orders","started_at":"{started}","completed_at":"{started}","rows":2}}"#);
         self.put(&format!("snapshots/{id}.json"), marker.as_bytes());
     }
 
-    pub async fn session(&self) -> Session {
-        Session::open(&self.folder.path().to_string_lossy(), "orders").await.unwrap()
+    pub(super) async fn session(&self) -> Session {
+        Session::open(&LakeLocation::Folder(self.folder.path().to_owned()), "orders", None).await.unwrap()
+    }
+
+    /// The folder of the lake.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The rows of a query as CSV lines without the header.
-    pub async fn rows(&self, sql: &str) -> Vec<String> {
+    pub(super) async fn rows(&self, sql: &str) -> Vec<String> {
         rows(&self.session().await, sql).await.unwrap()
     }
 }
 
 /// The rows of a query as CSV lines without the header; the error's whole chain if it fails.
-pub async fn rows(session: &Session, sql: &str) -> Result<Vec<String>, String> {
+pub(super) async fn rows(session: &Session, sql: &str) -> Result<Vec<String>, String> {
     let mut text = Vec::new();
     let stream = session.query(sql).await.map_err(|error| format!("{error:?}"))?;
     write(stream, Format::Csv, &mut text).await.map_err(|error| format!("{error:?}"))?;

@@ -1,6 +1,8 @@
 //! SQL over the lake, and its comparison with the table.
 
+mod command;
 mod handmade;
 #[cfg(feature = "embedded")]
 mod verify;
 mod views;
+mod written;

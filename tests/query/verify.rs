@@ -5,30 +5,20 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue as V;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use headwater::embedded::{Embedded, Options};
 use headwater::query::verify::{Example, Kind, Report, VerifyOptions, VerifyProgress, verify};
-use tokio::net::TcpListener;
 
 use super::handmade::{HandmadeLake, insert, modify, remove};
 
 const HOUR: &str = "dt=2026-11-21/hr=10";
 
-/// A DynamoDB in this process with the table `orders`. Serves until the test's runtime ends.
-async fn table() -> Client {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let database = dynoxide::Database::memory().unwrap();
-    tokio::spawn(dynoxide::server::serve_on(listener, database));
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
-        .endpoint_url(endpoint)
-        .build();
-    let client = Client::from_conf(config);
+/// The table `orders` in an embedded DynamoDB that serves as long as the first half lives.
+pub(super) async fn table() -> (Embedded, Client) {
+    let embedded = Embedded::start(Options::default()).await.unwrap();
+    let client = Client::new(&embedded.sdk_config());
     client
         .create_table()
         .table_name("orders")
@@ -40,10 +30,10 @@ async fn table() -> Client {
         .send()
         .await
         .unwrap();
-    client
+    (embedded, client)
 }
 
-async fn put(client: &Client, order: &str, attributes: &[(&str, V)]) {
+pub(super) async fn put(client: &Client, order: &str, attributes: &[(&str, V)]) {
     let mut item = HashMap::from([("order_id".to_owned(), V::S(order.to_owned()))]);
     item.extend(attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     client.put_item().table_name("orders").set_item(Some(item)).send().await.unwrap();
@@ -68,7 +58,7 @@ fn at_once() -> VerifyOptions {
 
 #[tokio::test]
 async fn items_of_every_type_equal_their_rows() {
-    let (client, lake) = (table().await, HandmadeLake::new());
+    let ((_serving, client), lake) = (table().await, HandmadeLake::new());
     put(&client, "1", &[("status", s("placed")), ("price", n("12.50")), ("quantity", n("3")), ("placed", s("2026-11-21T03:00:00.123Z"))])
         .await;
     put(
@@ -103,7 +93,7 @@ async fn items_of_every_type_equal_their_rows() {
 
 #[tokio::test]
 async fn each_kind_of_difference_is_found_and_named() {
-    let (client, lake) = (table().await, HandmadeLake::new());
+    let ((_serving, client), lake) = (table().await, HandmadeLake::new());
     put(&client, "same", &[("status", s("paid"))]).await;
     put(&client, "missing", &[]).await;
     let address = |zip: &str| V::M(HashMap::from([("zip".to_owned(), s(zip))]));
@@ -143,7 +133,7 @@ async fn each_kind_of_difference_is_found_and_named() {
 
 #[tokio::test]
 async fn a_key_that_the_lake_lags_behind_on_settles_when_it_lands() {
-    let (client, lake) = (table().await, HandmadeLake::new());
+    let ((_serving, client), lake) = (table().await, HandmadeLake::new());
     put(&client, "1", &[("status", s("paid"))]).await;
     lake.parquet(HOUR, "a", &[insert("1", 1).with(r#""status":"placed""#), insert("2", 2)]);
     let rounds = Cell::new(0);
@@ -169,7 +159,7 @@ async fn a_key_that_the_lake_lags_behind_on_settles_when_it_lands() {
 
 #[tokio::test]
 async fn keys_beyond_the_bounds_are_counted_and_not_kept() {
-    let (client, lake) = (table().await, HandmadeLake::new());
+    let ((_serving, client), lake) = (table().await, HandmadeLake::new());
     let changes: Vec<_> = (0..300_u128).map(|number| insert(&format!("o-{number:03}"), number + 1)).collect();
     lake.parquet(HOUR, "a", &changes);
     put(&client, "o-000", &[]).await;
@@ -183,7 +173,7 @@ async fn keys_beyond_the_bounds_are_counted_and_not_kept() {
 
 #[tokio::test]
 async fn a_table_that_does_not_exist_is_an_error_and_no_difference() {
-    let (client, lake) = (table().await, HandmadeLake::new());
+    let ((_serving, client), lake) = (table().await, HandmadeLake::new());
     client.delete_table().table_name("orders").send().await.unwrap();
     let error = verify(&client, &lake.session().await, at_once(), |_| ()).await.unwrap_err();
     assert!(format!("{error:?}").contains("DescribeTable"), "{error:?}");

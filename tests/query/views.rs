@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Decimal128Array, RecordBatch, new_null_array};
-use headwater::lake::columns::arrow_schema;
+use headwater::lake::arrow_schema;
 use parquet::arrow::ArrowWriter;
 
 use super::handmade::{Change, HandmadeLake, insert, modify, orders, remove, rows, snapshot_row};

@@ -15,6 +15,9 @@ use super::keys::Key;
 /// Buckets at each level. Two sides at once keep the number of open files far below the usual limit of 1,024.
 const FAN_OUT: u8 = 64;
 
+/// A pair of buckets of this size is never split: splitting costs [`FAN_OUT`] files on each side.
+const SMALLEST_SPLIT: u64 = 64 * 1024;
+
 /// Bytes that a record takes in memory beside its key: two digests, and the vector of the key.
 const RECORD_OVERHEAD: u64 = 96;
 
@@ -81,10 +84,11 @@ impl Spill {
 pub(super) fn compare(table: Spill, lake: Spill, memory: usize, found: &mut impl FnMut(Outcome)) -> io::Result<()> {
     let (table, level) = table.finish()?;
     let (lake, _) = lake.finish()?;
+    let room = SMALLEST_SPLIT.max(memory as u64);
     for bucket in 0..FAN_OUT {
         let (table, lake) = (path(&table, bucket), path(&lake, bucket));
         // Keys are unique on each side, so a bucket gets smaller with every level; the last level is never reached in earnest.
-        if footprint(&table)? + footprint(&lake)? > memory as u64 && level + 1 < size_of::<Digest>() {
+        if footprint(&table)? + footprint(&lake)? > room && level + 1 < size_of::<Digest>() {
             compare(split(&table, level + 1)?, split(&lake, level + 1)?, memory, found)?;
         } else {
             merge(load(&table)?, load(&lake)?, found);
@@ -169,14 +173,18 @@ fn merge(table: Vec<(Digest, Digest, Key)>, lake: Vec<(Digest, Digest, Key)>, fo
 mod tests {
     use super::*;
 
-    /// Table: 0..=899, lake: 100..=999, of which every tenth row differs.
+    /// So many that some buckets exceed the smallest that is split.
+    const KEYS: u32 = 20_000;
+    const TENTH: u32 = KEYS / 10;
+
+    /// Table: the first nine tenths of the keys, lake: the last nine tenths, of which every tenth row differs.
     fn outcomes(memory: usize) -> Vec<String> {
         let room = tempfile::tempdir().unwrap();
         let mut table = Spill::create(&room.path().join("table")).unwrap();
         let mut lake = Spill::create(&room.path().join("lake")).unwrap();
         let key = |n: u32| Key::of_texts(vec![n.to_string()]);
-        (0..900_u32).for_each(|n| table.push(&key(n), 1).unwrap());
-        (100..1000_u32).for_each(|n| lake.push(&key(n), Digest::from(n % 10 != 0)).unwrap());
+        (0..KEYS - TENTH).for_each(|n| table.push(&key(n), 1).unwrap());
+        (TENTH..KEYS).for_each(|n| lake.push(&key(n), Digest::from(n % 10 != 0)).unwrap());
         let mut found = Vec::new();
         compare(table, lake, memory, &mut |outcome| {
             found.push(match outcome {
@@ -193,9 +201,9 @@ mod tests {
     fn every_key_is_compared_once_whatever_the_memory() {
         let found = outcomes(usize::MAX);
         let count = |prefix: &str| found.iter().filter(|outcome| outcome.starts_with(prefix)).count();
-        assert_eq!([count("same"), count("Missing"), count("Extra"), count("Different")], [720, 100, 100, 80]);
-        assert!(found.contains(&"Missing 0".to_owned()) && found.contains(&"Extra 999".to_owned()));
-        assert!(found.contains(&"Different 110".to_owned()));
-        assert_eq!(outcomes(500), found, "with buckets that are split again");
+        assert_eq!([count("same"), count("Missing"), count("Extra"), count("Different")], [14_400, 2_000, 2_000, 1_600]);
+        assert!(found.contains(&"Missing 0".to_owned()) && found.contains(&"Extra 19999".to_owned()));
+        assert!(found.contains(&"Different 2010".to_owned()));
+        assert!(outcomes(0) == found, "with buckets that are split again");
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) ->
             let left: usize = pending.values().map(|request| request.keys.len()).sum();
             if left == asked {
                 // DynamoDB raises an error if it could not read a single item, so this is not throttling.
-                return Err(AwsError::of("BatchGetItem", Failure::Invalid, "the service processed no key and raised no error").into());
+                return Err(AwsError::of("BatchGetItem", Failure::Unavailable, "the service processed no key and raised no error").into());
             }
         }
     }

@@ -1,0 +1,116 @@
+//! `headwater query` and `headwater verify` as commands.
+
+use std::process::Output;
+
+use assert_cmd::Command;
+
+use super::handmade::{HandmadeLake, insert};
+
+fn headwater(arguments: &[&str], input: &str) -> Output {
+    Command::cargo_bin("headwater").unwrap().args(arguments).write_stdin(input).output().unwrap()
+}
+
+fn lake() -> HandmadeLake {
+    let lake = HandmadeLake::new();
+    lake.parquet(
+        "dt=2026-11-21/hr=10",
+        "a",
+        &[
+            insert("1", 1).with(r#""status":"placed","price":12.5"#),
+            insert("22", 2).with(r#""price":99999999999999999999999999999999.999999"#),
+        ],
+    );
+    lake
+}
+
+#[test]
+fn rows_are_printed_as_a_table_csv_or_json() {
+    let lake = lake();
+    let folder = lake.folder().to_str().unwrap();
+    let sql = "SELECT order_id, status, price, cdc_time FROM current ORDER BY order_id";
+    let printed = |output: &str| {
+        let run = headwater(&["query", sql, "--lake", folder, "--table", "orders", "--output", output], "");
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
+    };
+    insta::assert_snapshot!(printed("text"), @"");
+    insta::assert_snapshot!(printed("csv"), @"");
+    insta::assert_snapshot!(printed("json"), @"");
+}
+
+#[test]
+fn a_query_may_come_from_standard_input_or_a_file() {
+    let lake = lake();
+    let folder = lake.folder().to_str().unwrap();
+    let file = lake.folder().join("query.sql");
+    std::fs::write(&file, "SELECT count(*) AS n FROM changes").unwrap();
+    for arguments in [["query", "-"].as_slice(), &["query", "--file", file.to_str().unwrap()]] {
+        let place = ["--lake", folder, "--table", "orders", "--output", "csv"];
+        let run = headwater(&[arguments, &place].concat(), "SELECT count(*) AS n FROM changes");
+        assert_eq!(String::from_utf8(run.stdout).unwrap(), "n\n2\n");
+    }
+}
+
+#[test]
+fn mistakes_end_in_one_message_that_says_what_to_do() {
+    let lake = lake();
+    let folder = lake.folder().to_str().unwrap();
+    let missing = lake.folder().join("missing");
+    let failed = |arguments: &[&str]| {
+        let run = headwater(arguments, "");
+        (run.status.code(), String::from_utf8(run.stderr).unwrap())
+    };
+
+    let (code, text) = failed(&["query", "SELECT nothing FROM current", "--lake", folder, "--table", "orders"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("the views are changes, snapshots and current") && text.contains("nothing"), "{text}");
+
+    let (code, text) = failed(&["query", "SELECT 1", "--lake", folder, "--table", "customers"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("the lake has no table 'customers' (it has: orders)"), "{text}");
+
+    let (code, text) = failed(&["query", "SELECT 1", "--lake", missing.to_str().unwrap(), "--table", "orders"]);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("there is no such folder"), "{text}");
+    assert!(!missing.exists(), "a reader creates nothing");
+
+    let (code, text) = failed(&["query", "SELECT 1", "--config", missing.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("give --lake and --table"), "{text}");
+}
+
+#[cfg(feature = "embedded")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_of_verify_says_whether_the_lake_equals_the_table() {
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use headwater::embedded::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
+
+    let (serving, client) = super::verify::table().await;
+    let lake = lake();
+    let verified = |output: &'static str| {
+        let folder = lake.folder().to_str().unwrap().to_owned();
+        let mut command = Command::cargo_bin("headwater").unwrap();
+        command
+            .args(["verify", "--table", "orders", "--deadline", "0s", "--output", output, "--lake", &folder])
+            .env("AWS_ENDPOINT_URL_DYNAMODB", serving.endpoint_url())
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
+        async move { tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap() }
+    };
+    super::verify::put(&client, "1", &[("status", AttributeValue::S("placed".into())), ("price", AttributeValue::N("12.50".into()))]).await;
+
+    let differs = verified("json").await;
+    assert_eq!(differs.status.code(), Some(1), "{differs:?}");
+    let report: serde_json::Value = serde_json::from_slice(&differs.stdout).unwrap();
+    let expected = serde_json::json!({
+        "matched": 1, "missing": 0, "extra": 1, "different": 0, "rechecked": 1,
+        "examples": [{"kind": "extra", "key": {"order_id": "22"}, "columns": []}],
+    });
+    assert_eq!(report, expected);
+
+    super::verify::put(&client, "22", &[("price", AttributeValue::N("99999999999999999999999999999999.999999".into()))]).await;
+    let equal = verified("text").await;
+    assert_eq!(equal.status.code(), Some(0), "{equal:?}");
+    assert!(String::from_utf8(equal.stdout).unwrap().ends_with("\nlake equals table\n"));
+}
