@@ -33,9 +33,24 @@ fn rows_are_printed_as_a_table_csv_or_json() {
         assert!(run.status.success(), "{run:?}");
         String::from_utf8(run.stdout).unwrap()
     };
-    insta::assert_snapshot!(printed("text"), @"");
-    insta::assert_snapshot!(printed("csv"), @"");
-    insta::assert_snapshot!(printed("json"), @"");
+    insta::assert_snapshot!(printed("text"), @r"
+    order_id  status                                    price  cdc_time
+    ────────  ──────  ───────────────────────────────────────  ───────────────────
+    1         placed                                12.500000  2026-11-21 10:00:00
+    22        NULL    99999999999999999999999999999999.999999  2026-11-21 10:00:00
+    (2 rows)
+    ");
+    insta::assert_snapshot!(printed("csv"), @r"
+    order_id,status,price,cdc_time
+    1,placed,12.500000,2026-11-21T10:00:00Z
+    22,,99999999999999999999999999999999.999999,2026-11-21T10:00:00Z
+    ");
+    insta::assert_snapshot!(printed("json"), @r#"
+    [
+     {"order_id":"1","status":"placed","price":12.500000,"cdc_time":"2026-11-21T10:00:00Z"},
+     {"order_id":"22","status":null,"price":99999999999999999999999999999999.999999,"cdc_time":"2026-11-21T10:00:00Z"}
+    ]
+    "#);
 }
 
 #[test]
