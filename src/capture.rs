@@ -286,7 +286,7 @@ impl Capture {
             ends,
             self.draining.clone(),
         );
-        self.tasks.spawn(async move { (shard, task.run().await) });
+        self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });
         Ok(())
     }
 }

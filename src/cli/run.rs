@@ -1,5 +1,6 @@
 //! `headwater run`.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,11 +113,11 @@ async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn
 fn summary(taken: &Totals, landed: &LakeCounts) -> String {
     let mut text = format!("{} changes read, {} landed in {} objects", taken.records, landed.rows, landed.objects);
     if taken.newest > 0 {
-        text.push_str(&format!(", newest {}", clock::rfc3339(taken.newest)));
+        let _ = write!(text, ", newest {}", clock::rfc3339(taken.newest));
     }
     for (count, what) in [(taken.quarantined, "in quarantine"), (taken.gaps, "gaps: see headwater status")] {
         if count > 0 {
-            text.push_str(&format!(", {count} {what}"));
+            let _ = write!(text, ", {count} {what}");
         }
     }
     text

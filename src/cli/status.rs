@@ -49,7 +49,7 @@ struct Report {
 
 #[derive(Debug, Serialize)]
 struct Shard {
-    shard: String,
+    id: String,
     parent: Option<String>,
     state: &'static str,
     owner: Option<String>,
@@ -111,20 +111,20 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
         .iter()
         .map(|shard| {
             let row = Shard {
-                shard: shard.id.to_string(),
+                id: shard.id.to_string(),
                 parent: shard.parent.as_ref().map(ToString::to_string),
                 state: "no lease",
                 owner: None,
                 checkpoint: "-".to_owned(),
                 lag_seconds: None,
             };
-            (row.shard.clone(), row)
+            (row.id.clone(), row)
         })
         .collect();
     for lease in leases {
         let done = lease.checkpoint == Checkpoint::ShardEnd;
         let row = Shard {
-            shard: lease.shard.to_string(),
+            id: lease.shard.to_string(),
             parent: lease.parents.first().map(ToString::to_string),
             state: match (done, &lease.owner) {
                 (true, _) => "done",
@@ -140,7 +140,7 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
             },
             lag_seconds: lease.durable_through.filter(|_| !done).map(|at| (now - at).max(0)),
         };
-        shards.insert(row.shard.clone(), row);
+        shards.insert(row.id.clone(), row);
     }
     shards.into_values().collect()
 }
@@ -159,7 +159,7 @@ fn print(report: &Report) {
     }
     println!("lake     {} objects, {} bytes; {} records in quarantine", report.objects, report.object_bytes, report.quarantined);
     println!();
-    let width = report.shards.iter().map(|shard| shard.shard.len()).max().unwrap_or(5).max(5);
+    let width = report.shards.iter().map(|shard| shard.id.len()).max().unwrap_or(5).max(5);
     println!("{:width$}  {:8}  {:>8}  {:41}  owner", "shard", "state", "lag", "checkpoint");
     for shard in &report.shards {
         let lag = shard.lag_seconds.map_or_else(|| "-".to_owned(), duration);

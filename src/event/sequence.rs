@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Digits of the longest sequence number that DynamoDB Streams documents, and the width of `cdc_sequence`.
-pub const WIDTH: usize = 40;
+pub(super) const WIDTH: usize = 40;
 
 /// A position within a shard. Ordered numerically; 40 digits do not fit 128 bits, so the digits are kept left-padded.
 ///

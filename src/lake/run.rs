@@ -17,6 +17,7 @@ pub struct OpenRun {
     writer: Writer,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one exists for each open run; boxing the smaller one would cost each row a hop")]
 enum Writer {
     Parquet(Box<ParquetRun>),
     Ndjson(NdjsonRun),

@@ -20,6 +20,7 @@ use crate::retry::{RetryPolicy, retry};
 const CREATION_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How a conditional write ended. Losing is an outcome, not an error.
+#[expect(clippy::large_enum_variant, reason = "lives for a moment, once for each write to the lease table")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// The lease as it now stands.

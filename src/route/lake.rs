@@ -72,6 +72,7 @@ struct Listed {
     ahead: VecDeque<ChangeKey>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one exists for each shard, and it is almost always the open one")]
 enum Run {
     None,
     Open {

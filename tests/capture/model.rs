@@ -126,9 +126,8 @@ impl StreamApi for Model {
             }
             let Some(found) = state.shards.get(shard.as_str()) else { return fail("GetShardIterator", Failure::NotFound) };
             let from = match start {
-                IteratorStart::TrimHorizon => found.trimmed_below,
                 IteratorStart::At(_) if !state.knows_timestamps => return fail("GetShardIterator", Failure::Invalid),
-                IteratorStart::At(_) => found.trimmed_below,
+                IteratorStart::TrimHorizon | IteratorStart::At(_) => found.trimmed_below,
                 IteratorStart::After(sequence) => {
                     let after: u64 = sequence.digits().parse().unwrap();
                     if after < found.trimmed_below {

@@ -140,7 +140,9 @@ impl HandmadeLake {
     /// `hour` is `dt=…/hr=…`.
     pub(super) fn ndjson(&self, hour: &str, name: &str, changes: &[Change]) {
         let mut body = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        changes.iter().for_each(|change| body.write_all(change.line().as_bytes()).unwrap());
+        for change in changes {
+            body.write_all(change.line().as_bytes()).unwrap();
+        }
         self.put(&format!("changes/{hour}/{name}.json.gz"), &body.finish().unwrap());
     }
 
