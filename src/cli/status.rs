@@ -164,7 +164,7 @@ fn print(report: &Report) {
     for shard in &report.shards {
         let lag = shard.lag_seconds.map_or_else(|| "-".to_owned(), duration);
         let owner = shard.owner.as_deref().unwrap_or("-");
-        println!("{:width$}  {:8}  {lag:>8}  {:41}  {owner}", shard.shard, shard.state, shard.checkpoint);
+        println!("{:width$}  {:8}  {lag:>8}  {:41}  {owner}", shard.id, shard.state, shard.checkpoint);
         if let Some(parent) = &shard.parent {
             println!("{:width$}  after {parent}", "");
         }
