@@ -4,17 +4,19 @@
 //! coefficient and a power of ten: nothing is rounded, whatever the conversion. Two spellings of one value are one [`Number`] and have
 //! one canonical text: plain digits when these take at most 40 characters, else `d.dddE±x`.
 
+mod text;
+
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+
+pub use self::text::NumberText;
 
 /// Significant digits of a DynamoDB number ("Supported data types and naming rules in Amazon DynamoDB").
 pub const MAX_DIGITS: u32 = 38;
 /// Decimal exponents of the smallest and of the largest magnitude (same page).
 const MIN_MAGNITUDE: i64 = -130;
 const MAX_MAGNITUDE: i64 = 125;
-/// The longest canonical text without an exponent.
-const MAX_PLAIN: usize = 40;
 
 /// Powers of ten that an `i128` holds.
 const POWERS: [i128; 39] = {
@@ -115,10 +117,19 @@ impl Number {
         if unscaled == 0 {
             return Self::ZERO;
         }
-        let (mut coefficient, mut exponent) = (unscaled, -i16::from(scale));
-        while coefficient % 10 == 0 {
+        let mut exponent = -i16::from(scale);
+        let mut coefficient = unscaled;
+        // 128-bit division is slow and seldom needed.
+        while i64::try_from(coefficient).is_err() && coefficient % 10 == 0 {
             coefficient /= 10;
             exponent += 1;
+        }
+        if let Ok(mut small) = i64::try_from(coefficient) {
+            while small % 10 == 0 {
+                small /= 10;
+                exponent += 1;
+            }
+            coefficient = small.into();
         }
         Self { coefficient, exponent }
     }
@@ -131,11 +142,8 @@ impl Number {
 
     /// The value as an unscaled decimal of that precision and scale, if it fits exactly.
     pub fn to_unscaled(self, precision: u8, scale: u8) -> Option<i128> {
-        let shift = usize::try_from(self.exponent + i16::from(scale)).ok();
-        if self.coefficient == 0 {
-            return Some(0);
-        }
-        let unscaled = self.coefficient.checked_mul(*POWERS.get(shift?)?)?;
+        let shift = usize::try_from(self.exponent + i16::from(scale)).ok()?;
+        let unscaled = self.coefficient.checked_mul(*POWERS.get(shift)?)?;
         let limit = POWERS.get(usize::from(precision))?;
         (unscaled.unsigned_abs() < limit.unsigned_abs()).then_some(unscaled)
     }
@@ -204,207 +212,5 @@ impl fmt::Display for Number {
     }
 }
 
-/// The canonical text of a [`Number`], on the stack.
-#[derive(Debug, Clone, Copy)]
-pub struct NumberText {
-    bytes: [u8; Self::CAPACITY],
-    len: usize,
-}
-
-impl NumberText {
-    /// Sign, 39 digits, point and `E-130`, rounded up.
-    const CAPACITY: usize = 48;
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-
-    fn of(number: Number) -> Self {
-        let mut text = Self { bytes: [b'0'; Self::CAPACITY], len: 0 };
-        let mut buffer = [0; Self::CAPACITY];
-        let digits = decimal_digits(number.coefficient.unsigned_abs(), &mut buffer);
-        if number.coefficient < 0 {
-            text.push(b"-");
-        }
-        let exponent = isize::from(number.exponent);
-        let behind_point = exponent.min(0).unsigned_abs();
-        let plain = match behind_point {
-            0 => digits.len() + exponent.unsigned_abs(),
-            places if places < digits.len() => digits.len() + 1,
-            places => places + 2,
-        };
-        if text.len + plain > MAX_PLAIN {
-            text.push_scientific(digits, exponent);
-        } else if behind_point == 0 {
-            text.push(digits);
-            text.zeros(exponent.unsigned_abs());
-        } else if behind_point < digits.len() {
-            let (whole, fraction) = digits.split_at(digits.len() - behind_point);
-            text.push(whole);
-            text.push(b".");
-            text.push(fraction);
-        } else {
-            text.push(b"0.");
-            text.zeros(behind_point - digits.len());
-            text.push(digits);
-        }
-        text
-    }
-
-    fn push_scientific(&mut self, digits: &[u8], exponent: isize) {
-        let (first, rest) = digits.split_at(1);
-        self.push(first);
-        if !rest.is_empty() {
-            self.push(b".");
-            self.push(rest);
-        }
-        let power = exponent.saturating_add_unsigned(rest.len());
-        self.push(if power < 0 { b"E-" } else { b"E+" });
-        let mut buffer = [0; Self::CAPACITY];
-        self.push(decimal_digits(power.unsigned_abs() as u128, &mut buffer));
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
-        self.len += bytes.len();
-    }
-
-    /// The buffer is filled with zeros to begin with.
-    fn zeros(&mut self, count: usize) {
-        self.len += count;
-    }
-}
-
-/// The decimal digits of `value`, at the end of `buffer`.
-fn decimal_digits(value: u128, buffer: &mut [u8; NumberText::CAPACITY]) -> &[u8] {
-    let mut start = buffer.len();
-    let mut rest = value;
-    // 128-bit division is slow and seldom needed.
-    while rest > u128::from(u64::MAX) {
-        start -= 1;
-        buffer[start] = digit(rest % 10);
-        rest /= 10;
-    }
-    let mut rest = u64::try_from(rest).unwrap_or(u64::MAX);
-    loop {
-        start -= 1;
-        buffer[start] = digit(u128::from(rest % 10));
-        rest /= 10;
-        if rest == 0 {
-            return &buffer[start..];
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "a remainder of ten is below ten")]
-const fn digit(remainder: u128) -> u8 {
-    b'0' + remainder as u8
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn number(text: &str) -> Number {
-        Number::parse(text).unwrap()
-    }
-
-    #[test]
-    fn spellings_of_one_value_have_one_canonical_text() {
-        for (spellings, expected) in [
-            (&["0", "-0", "0.000", "0E+90", "+0", "00"][..], "0"),
-            (&["1", "01", "1.0", "1.", "10E-1", "0.1e1"], "1"),
-            (&["-12.50", "-12.5", "-125E-1", "-0012.500"], "-12.5"),
-            (&["1000", "1E3", "1E+3", "0.001E6"], "1000"),
-            (&[".5", "0.5", "5E-1"], "0.5"),
-            (&["1E+39", "1000000000000000000000000000000000000000"], "1000000000000000000000000000000000000000"),
-            (&["1E+40"], "1E+40"),
-            (&["-1E+39"], "-1E+39"),
-            (&["1E-38", "0.00000000000000000000000000000000000001"], "0.00000000000000000000000000000000000001"),
-            (&["1E-39"], "1E-39"),
-            (&["123E+123", "1.23E125"], "1.23E+125"),
-            (&["1E-130"], "1E-130"),
-            (&["99999999999999999999999999999999999999E+88"], "9.9999999999999999999999999999999999999E+125"),
-            (&["12345678901234567890123456789012345678"], "12345678901234567890123456789012345678"),
-            (&["-0.12345678901234567890123456789012345678"], "-1.2345678901234567890123456789012345678E-1"),
-        ] {
-            for spelling in spellings {
-                assert_eq!(canonical(spelling).unwrap(), expected, "{spelling}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_dynamodb_cannot_hold_is_refused() {
-        for text in ["", "-", ".", "E5", "1E", "1E+", "1e5x", "0x1", "1 ", " 1", "1..2", "1.2.3", "NaN", "Infinity", "--1", "１"] {
-            assert!(matches!(Number::parse(text), Err(InvalidNumber::Syntax(_))), "{text}");
-        }
-        let digits = format!("1{}1", "0".repeat(37));
-        assert!(matches!(Number::parse(&digits), Err(InvalidNumber::Digits(_))));
-        for text in ["1E+126", "1E-131", "1E+99999999999999999999", "-1E-99999999999999999999"] {
-            assert!(matches!(Number::parse(text), Err(InvalidNumber::Magnitude(_))), "{text}");
-        }
-        assert!(matches!(Number::parse(&format!("1{}", "0".repeat(126))), Err(InvalidNumber::Magnitude(_))));
-    }
-
-    #[test]
-    fn order_is_numeric() {
-        let ascending =
-            ["-1E+125", "-10", "-9.5", "-9", "-1E-130", "0", "1E-130", "0.5", "1", "9", "9.5", "10", "11", "99", "1E+40", "1.5E+125"];
-        for pair in ascending.windows(2) {
-            assert!(number(pair[0]) < number(pair[1]), "{} < {}", pair[0], pair[1]);
-        }
-    }
-
-    #[test]
-    fn integers_fit_exactly_or_not_at_all() {
-        assert_eq!(number("9223372036854775807").to_i64(), Some(i64::MAX));
-        assert_eq!(number("-9223372036854775808").to_i64(), Some(i64::MIN));
-        assert_eq!(number("9223372036854775808").to_i64(), None);
-        assert_eq!(number("1.0").to_i64(), Some(1));
-        assert_eq!(number("12E5").to_i64(), Some(1_200_000));
-        assert_eq!(number("1.5").to_i64(), None);
-        assert_eq!(number("1E+125").to_i64(), None);
-        assert_eq!(Number::from(-1_200_i64), number("-1200"));
-    }
-
-    #[test]
-    fn decimals_fit_exactly_or_not_at_all() {
-        assert_eq!(number("1234.56").to_unscaled(12, 2), Some(123_456));
-        assert_eq!(number("9999999999.99").to_unscaled(12, 2), Some(999_999_999_999));
-        assert_eq!(number("10000000000").to_unscaled(12, 2), None, "eleven digits before the point");
-        assert_eq!(number("0.001").to_unscaled(12, 2), None, "a third digit behind it");
-        assert_eq!(number("0").to_unscaled(1, 0), Some(0));
-        assert_eq!(number("-99999999999999999999999999999999999999").to_unscaled(38, 0), Some(1 - POWERS[38]));
-        assert_eq!(number("1E+125").to_unscaled(38, 2), None);
-        assert_eq!(number("1E-130").to_unscaled(38, 38), None);
-    }
-
-    proptest! {
-        #[test]
-        fn canonical_text_reads_back_as_the_same_number(coefficient in -POWERS[38] + 1..POWERS[38], exponent in -130_i32..=88) {
-            let spelled = format!("{coefficient}E{exponent}");
-            let parsed = number(&spelled);
-            prop_assert_eq!(number(parsed.text().as_str()), parsed);
-            let text = parsed.to_string();
-            prop_assert!(matches!(canonical(&text), Ok(Cow::Borrowed(canonical)) if canonical == text));
-        }
-
-        #[test]
-        fn unscaled_decimals_come_back(unscaled in -POWERS[38] + 1..POWERS[38], scale in 0_u8..=38) {
-            let built = Number::from_unscaled(unscaled, scale);
-            prop_assert_eq!(built.to_unscaled(38, scale), Some(unscaled));
-            prop_assert_eq!(number(&built.to_string()), built);
-        }
-
-        #[test]
-        fn order_agrees_with_subtraction(a in any::<i32>(), b in any::<i32>(), scale_a in 0_u8..6, scale_b in 0_u8..6) {
-            let scaled = |n: i32, scale: u8| i128::from(n) * POWERS[usize::from(6 - scale)];
-            let (left, right) = (Number::from_unscaled(a.into(), scale_a), Number::from_unscaled(b.into(), scale_b));
-            prop_assert_eq!(left.cmp(&right), scaled(a, scale_a).cmp(&scaled(b, scale_b)));
-        }
-    }
-}
+mod tests;

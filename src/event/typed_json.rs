@@ -11,9 +11,6 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::json::push_string;
 use super::{Item, Value};
 
-/// Room for the attributes of an ordinary item, so that its vector grows once at most.
-const USUAL_ATTRIBUTES: usize = 16;
-
 /// Reads an item from typed DynamoDB JSON.
 ///
 /// ```
@@ -245,9 +242,6 @@ impl<'de> Deserialize<'de> for Item<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item<'de>, A::Error> {
                 let mut attributes = Vec::new();
                 while let Some(Text(name)) = map.next_key()? {
-                    if attributes.is_empty() {
-                        attributes.reserve(USUAL_ATTRIBUTES);
-                    }
                     attributes.push((name, map.next_value()?));
                 }
                 Ok(Item(attributes))
