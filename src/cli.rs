@@ -175,11 +175,17 @@ fn usage(error: &dyn std::error::Error) -> anyhow::Result<Exit> {
 }
 
 fn print_error(error: &dyn std::error::Error) {
-    let mut text = format!("error: {error}");
+    let mut said = error.to_string();
+    let mut text = format!("error: {said}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str("\n  caused by: ");
-        text.push_str(&error.to_string());
+        // Some errors of the HTTP stack repeat what their cause says.
+        let level = error.to_string();
+        if !said.ends_with(&level) {
+            text.push_str("\n  caused by: ");
+            text.push_str(&level);
+            said = level;
+        }
         cause = error.source();
     }
     log::bars().suspend(|| eprintln!("{text}"));
