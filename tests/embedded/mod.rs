@@ -1,5 +1,6 @@
 //! The embedded DynamoDB, seen through the AWS SDK.
 
+mod command;
 mod conditions;
 mod expiry;
 mod load;
