@@ -1,4 +1,4 @@
-//! `headwater demo`: the main job on generated orders, in one process, in about half a minute.
+//! `headwater demo`: the main job on generated orders, in one process, in well under a minute.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH", default_value = "lake")]
     lake: PathBuf,
     /// How many writes go to the table.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
     writes: u64,
     /// Writes a second; 0 for as many as the table takes.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
