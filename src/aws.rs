@@ -90,7 +90,10 @@ impl AwsError {
             SdkError::ConstructionFailure(_) => (Failure::Invalid, chain(error), String::new()),
             other => (Failure::Unavailable, chain(other), String::new()),
         };
-        let failure = if message.contains("credentials") && failure == Failure::Unavailable { Failure::Denied } else { failure };
+        // No credentials at all is for a person to mend; a provider that failed to refresh them may work the next time.
+        let missing =
+            message.contains("credential provider was not enabled") || message.contains("no providers in chain provided credentials");
+        let failure = if missing && failure == Failure::Unavailable { Failure::Denied } else { failure };
         Self { operation, on, failure, message, details }
     }
 

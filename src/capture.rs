@@ -39,6 +39,8 @@ pub use counters::{Counters, Totals};
 const PAGES_IN_MEMORY: usize = 8;
 /// `latest` begins this much before the first start: the clock of this machine and the stream's need not agree to the second.
 const LATEST_MARGIN: i64 = 60;
+/// How long a stream keeps a record, in seconds.
+const RETENTION: i64 = 24 * 3600;
 /// How often a disabled stream is complained about.
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -155,9 +157,13 @@ impl Capture {
     }
 
     /// Captures until `stop` is cancelled or something needs a person. Either way every shard is flushed, checkpointed and released
-    /// before this returns; the caller sets the deadline.
+    /// before this returns. `stop` is cancelled when that begins; the caller sets the deadline.
     pub async fn run(mut self, table: &str, stop: CancellationToken) -> Result<(), CaptureError> {
         let mut result = self.rounds(table, &stop).await;
+        if let Err(error) = &result {
+            tracing::error!(%error, "stopping: every shard is flushed and released first");
+        }
+        stop.cancel();
         self.draining.cancel();
         while let Some(done) = self.tasks.join_next().await {
             let outcome = done.map_err(CaptureError::from).and_then(|(_, outcome)| outcome);
@@ -175,8 +181,9 @@ impl Capture {
     async fn rounds(&mut self, table: &str, stop: &CancellationToken) -> Result<(), CaptureError> {
         loop {
             tokio::select! {
-                done = self.round(table, stop) => done?,
+                biased;
                 () = stop.cancelled() => return Ok(()),
+                done = self.round(table, stop) => done?,
             }
             let pause = tokio::time::sleep(self.context.failover / 2);
             tokio::pin!(pause);
@@ -245,12 +252,13 @@ impl Capture {
         let known: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
         let missing = lineage::missing_leases(listed, &known, first_position(self.context.settings.start));
         // The ledger first: if this process dies in between, the next one still sees a stream without leases.
-        if let Some(old) = leases.iter().find(|lease| lease.stream != *stream).map(|lease| lease.stream.clone())
+        // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
+        if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other != stream).max().cloned()
             && !missing.is_empty()
             && leases.iter().all(|lease| lease.stream != *stream)
         {
             let lost_from = leases.iter().filter_map(|lease| lease.durable_through).max();
-            self.context.record_gap(Gap::of_stream(old.as_str(), lost_from, clock::unix_seconds())).await?;
+            self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, clock::unix_seconds())).await?;
         }
         for new in missing {
             let lease = Lease {
@@ -261,7 +269,11 @@ impl Capture {
                 counter: 0,
                 checkpoint: new.begin.into(),
                 last_sequence: None,
-                durable_through: None,
+                durable_through: match new.begin {
+                    // What was made before is not wanted, so it counts as dealt with.
+                    Begin::At(seconds) if clock::unix_seconds() - seconds < RETENTION => Some(seconds),
+                    Begin::At(_) | Begin::TrimHorizon => None,
+                },
                 done_at: None,
             };
             self.context.leases.create(&lease).await?;

@@ -2,7 +2,7 @@
 
 pub mod config;
 pub mod contract;
-#[cfg(feature = "embedded")]
+#[cfg(all(feature = "embedded", feature = "sql"))]
 pub mod demo;
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -19,6 +19,7 @@ pub mod verify;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 /// Replicates a DynamoDB table into a data lake, change by change, and proves that the lake equals the table.
 #[derive(Debug, Parser)]
@@ -65,7 +66,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything at once in this process: embedded DynamoDB, generated orders, lake in ./lake, SQL, verify.
-    #[cfg(feature = "embedded")]
+    #[cfg(all(feature = "embedded", feature = "sql"))]
     Demo(demo::Args),
     /// Replicate the table of headwater.toml until SIGTERM or ctrl-c.
     Run(run::Args),
@@ -132,18 +133,18 @@ pub fn main() -> ExitCode {
 
 impl Command {
     /// Long-running commands tell what they do; the others only what goes wrong.
-    const fn default_level(&self) -> &'static str {
+    const fn default_level(&self) -> LevelFilter {
         match self {
-            Self::Run(_) => "info",
+            Self::Run(_) => LevelFilter::INFO,
             #[cfg(feature = "embedded")]
-            Self::Embedded(_) => "info",
-            _ => "warn",
+            Self::Embedded(_) => LevelFilter::INFO,
+            _ => LevelFilter::WARN,
         }
     }
 
     async fn run(self, globals: &Globals) -> anyhow::Result<Exit> {
         match self {
-            #[cfg(feature = "embedded")]
+            #[cfg(all(feature = "embedded", feature = "sql"))]
             Self::Demo(args) => demo::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
             Self::Status(args) => status::run(args, globals).await,

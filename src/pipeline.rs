@@ -139,6 +139,8 @@ impl Pipeline {
 
     /// Runs until `stop` is cancelled, then finishes what was begun within the deadline.
     pub async fn run(self, stop: CancellationToken) -> Result<Ended, CaptureError> {
+        // Capture cancels it too when it fails: the deadline holds for that shutdown as well.
+        let stop = stop.child_token();
         let late = async {
             stop.cancelled().await;
             tokio::time::sleep(self.deadline).await;

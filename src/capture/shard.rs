@@ -6,20 +6,20 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::watermark::Watermark;
-use super::{CaptureError, Context};
+use super::{CaptureError, Context, RETENTION};
 use crate::clock;
 use crate::event::decode::{Decoded, parse_page};
 use crate::event::flatten::Flattener;
 use crate::event::{SequenceNumber, ShardId, StreamRecord};
 use crate::lake::PoisonRecord;
-use crate::lease::Checkpoint;
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::held::{HeldLease, Hold};
+use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::{Progress, ShardWriter};
 use crate::stream::poll::Rhythm;
 use crate::stream::reader::{RawPage, Read, ShardReader};
-use crate::stream::{IteratorStart, describe_all};
+use crate::stream::{IteratorStart, StreamArn, describe_all};
 
 /// A closed shard's children may be listed late: this many looks, 50 ms apart at first and up to a second.
 const LOOKS_FOR_CHILDREN: u32 = 10;
@@ -111,6 +111,7 @@ impl ShardTask {
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
         };
+        progress.check_start(&lease).await?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -128,10 +129,7 @@ impl ShardTask {
                 read = progress.reader.next() => match read? {
                     Read::Page(page) => progress.take(&page).await?,
                     Read::Trimmed => progress.trimmed().await?,
-                    Read::Vanished => {
-                        progress.record_gap(GapKind::Vanished).await?;
-                        Next::End
-                    }
+                    Read::Vanished => progress.vanished().await?,
                 },
             };
             match next {
@@ -155,19 +153,21 @@ impl ShardTask {
     /// Children get their leases before the parent is marked as done, so that no moment exists at which nothing points to them.
     async fn finish(&self, shard: &ShardId) -> Result<Outcome, CaptureError> {
         let context = &self.context;
-        let stream = self.held.current().await.stream;
+        let lease = self.held.current().await;
+        let stream = lease.stream;
         let mut pause = FIRST_LOOK;
         for _ in 0..LOOKS_FOR_CHILDREN {
             let listed = retry(RetryPolicy::SERVICE, &self.draining, || describe_all(context.api.as_ref(), &stream)).await;
             let (enabled, shards) = match listed {
                 Ok(listed) => listed,
+                Err(_) if self.draining.is_cancelled() => return Ok(Outcome::Drained),
                 // The whole stream is gone, and with it every child.
                 Err(error) if error.failure == crate::aws::Failure::NotFound => break,
                 Err(error) => return Err(error.into()),
             };
             let children: Vec<_> = shards.into_iter().filter(|listed| listed.parent.as_ref() == Some(shard)).collect();
             for child in &children {
-                context.leases.create(&child_lease(child.id.clone(), shard.clone(), stream.clone())).await?;
+                context.leases.create(&child_lease(child.id.clone(), shard.clone(), stream.clone(), lease.durable_through)).await?;
             }
             if !children.is_empty() || !enabled {
                 break;
@@ -185,8 +185,9 @@ impl ShardTask {
     }
 }
 
-fn child_lease(shard: ShardId, parent: ShardId, stream: crate::stream::StreamArn) -> crate::lease::Lease {
-    crate::lease::Lease {
+/// Everything that the parent held is durable, so the child's own changes are the first that can be missing.
+fn child_lease(shard: ShardId, parent: ShardId, stream: StreamArn, durable_through: Option<i64>) -> Lease {
+    Lease {
         shard,
         stream,
         parents: vec![parent],
@@ -194,7 +195,7 @@ fn child_lease(shard: ShardId, parent: ShardId, stream: crate::stream::StreamArn
         counter: 0,
         checkpoint: Checkpoint::TrimHorizon,
         last_sequence: None,
-        durable_through: None,
+        durable_through,
         done_at: None,
     }
 }
@@ -232,7 +233,7 @@ impl ShardProgress<'_> {
             let written = match decoded {
                 Decoded::Record(record) => self.record(record).await?,
                 Decoded::Poison(poison) => {
-                    self.quarantine(poison.sequence, poison.event_id.as_deref(), poison.raw, &poison.reason).await?;
+                    self.quarantine(poison.sequence, poison.event_id.as_deref(), poison.raw, &poison.reason, clock::unix_seconds()).await?;
                     Progress::Unchanged
                 }
             };
@@ -265,7 +266,8 @@ impl ShardProgress<'_> {
         let event = match self.flattener.flatten(record) {
             Ok(event) => event,
             Err(error) => {
-                self.quarantine(Some(record.sequence), Some(&record.event_id), &record.to_json(), &describe(&error)).await?;
+                let (sequence, id) = (Some(record.sequence), Some(record.event_id.as_ref()));
+                self.quarantine(sequence, id, &record.to_json(), &describe(&error), record.created).await?;
                 return Ok(Progress::Unchanged);
             }
         };
@@ -297,11 +299,12 @@ impl ShardProgress<'_> {
         event_id: Option<&str>,
         raw: &str,
         reason: &str,
+        time: i64,
     ) -> Result<(), CaptureError> {
         if sequence.is_some_and(|sequence| self.read.is_some_and(|read| sequence <= read)) {
             return Ok(());
         }
-        let record = PoisonRecord { shard: &self.shard, sequence, event_id, raw, reason, time: clock::unix_seconds() };
+        let record = PoisonRecord { shard: &self.shard, sequence, event_id, raw, reason, time };
         let stored = self.task.context.quarantine.quarantine(&record).await;
         stored.map_err(|source| CaptureError::Quarantine { shard: self.shard.clone(), source })?;
         tracing::error!(shard = %self.shard, ?sequence, reason, "record put into quarantine");
@@ -342,6 +345,26 @@ impl ShardProgress<'_> {
         Ok(self.task.held.checkpoint(sequence).await?)
     }
 
+    /// A shard that was never read has no position that could be trimmed: its iterator just starts with what is left. That something is
+    /// missing shows in the time through which its parent, or the time at which its start, is dealt with.
+    async fn check_start(&mut self, lease: &Lease) -> Result<(), CaptureError> {
+        let oldest_kept = clock::unix_seconds() - RETENTION;
+        if self.durable.is_none() && lease.durable_through.is_some_and(|through| through < oldest_kept) {
+            self.record_gap(GapKind::Trimmed).await?;
+        }
+        Ok(())
+    }
+
+    /// The shard is gone: what was read of it is landed before the loss is recorded, since it cannot be read again.
+    async fn vanished(&mut self) -> Result<Next, CaptureError> {
+        let written = self.writer.flush().await?;
+        if self.apply(written).await? == Hold::Lost {
+            return Ok(Next::Lost);
+        }
+        self.record_gap(GapKind::Vanished).await?;
+        Ok(Next::End)
+    }
+
     /// The position is gone from the stream: what was read before is landed, the loss is recorded, and reading goes on with what there is.
     async fn trimmed(&mut self) -> Result<Next, CaptureError> {
         let written = self.writer.flush().await?;
@@ -360,7 +383,7 @@ impl ShardProgress<'_> {
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
         let lost_from = self.task.held.current().await.durable_through;
-        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.read, lost_from, clock::unix_seconds())).await
+        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, clock::unix_seconds())).await
     }
 }
 

@@ -4,8 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 use super::{Globals, LogFormat};
 
@@ -16,15 +20,17 @@ pub(super) fn bars() -> &'static MultiProgress {
 }
 
 /// Installs the subscriber. `RUST_LOG` overrides the command's own level.
-pub(super) fn init(globals: &Globals, level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,headwater={level}")));
+pub(super) fn init(globals: &Globals, level: LevelFilter) {
+    let own = Targets::new().with_default(LevelFilter::WARN).with_target("headwater", level);
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok()).unwrap_or(own);
     let terminal = std::io::stderr().is_terminal();
     let format = globals.log_format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(BesideBars);
-    match format {
-        LogFormat::Text => subscriber.with_ansi(terminal).with_target(false).init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
-    }
+    let lines = fmt::layer().with_writer(BesideBars);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(terminal).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(lines.with_filter(filter)).init();
 }
 
 /// Writes to standard error while the bars are hidden.

@@ -84,7 +84,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
     let stored = inventory(&store, &settings.table.name).await?;
     let now = clock::unix_seconds();
-    let oldest = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd).map(|lease| lease.durable_through).min().flatten();
+    let oldest = reading(&leases).map(|lease| lease.durable_through).min().flatten();
     let report = Report {
         table: settings.table.name.clone(),
         enabled: info.stream.as_ref().is_some_and(|stream| stream.enabled),
@@ -104,6 +104,13 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         print(&report);
     }
     Ok(Exit::Success)
+}
+
+/// The leases whose shards are being read or could be. A shard that waits for its parent is behind by what the parent is.
+fn reading(leases: &[Lease]) -> impl Iterator<Item = &Lease> {
+    let unfinished: Vec<&Lease> = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd).collect();
+    let waits = |lease: &Lease| unfinished.iter().any(|other| lease.parents.contains(&other.shard));
+    unfinished.iter().copied().filter(|lease| !waits(lease)).collect::<Vec<_>>().into_iter()
 }
 
 fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
@@ -170,7 +177,7 @@ fn print(report: &Report) {
         }
     }
     if !report.gaps.is_empty() {
-        println!("\ngaps: what follows was lost before it could be read");
+        println!("\ngaps");
         for gap in &report.gaps {
             println!("  {}  {}: {}", clock::rfc3339(gap.found_at), gap.origin, gap.kind.describe());
             let from = gap.lost_from.map(|at| format!("from {}", clock::rfc3339(at)));

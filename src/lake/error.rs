@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
+use crate::retry::Transient;
 use crate::route::RouteError;
 
 /// An operation on the lake failed, after the store's own retries.
@@ -18,6 +19,12 @@ pub struct LakeError {
     /// The cause.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Transient for LakeError {
+    fn is_transient(&self) -> bool {
+        self.problem == Problem::Unreachable
+    }
 }
 
 /// What is wrong, as far as the store says.

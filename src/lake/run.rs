@@ -17,10 +17,9 @@ pub struct OpenRun {
     writer: Writer,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one exists for each open run; boxing the smaller one would cost each row a hop")]
 enum Writer {
     Parquet(Box<ParquetRun>),
-    Ndjson(NdjsonRun),
+    Ndjson(Box<NdjsonRun>),
 }
 
 /// A run whose bytes are complete.
@@ -43,7 +42,7 @@ impl OpenRun {
                 let run = ParquetRun::new(&lake.schema, &lake.arrow, &key.shard).map_err(|error| encoding(&key, error))?;
                 Writer::Parquet(Box::new(run))
             }
-            Format::Ndjson => Writer::Ndjson(NdjsonRun::new(&lake.schema, &key.shard, lake.settings.decimals)),
+            Format::Ndjson => Writer::Ndjson(Box::new(NdjsonRun::new(&lake.schema, &key.shard, lake.settings.decimals))),
         };
         Ok(Self { last: key.after, key, rows: 0, writer })
     }

@@ -75,9 +75,9 @@ impl Gap {
     }
 
     /// The gap between a stream and the one that replaced it.
-    pub fn of_stream(old: &str, lost_from: Option<i64>, found_at: i64) -> Self {
+    pub fn of_stream(old: &str, new: &str, lost_from: Option<i64>, found_at: i64) -> Self {
         Self {
-            key: format!("gap/{}/{old}", GapKind::StreamReplaced.as_str()),
+            key: format!("gap/{}/{old}/{new}", GapKind::StreamReplaced.as_str()),
             kind: GapKind::StreamReplaced,
             origin: old.to_owned(),
             after: None,

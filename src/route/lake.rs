@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::budget::{Admission, MemoryBudget, Share};
 use super::{Progress, Route, RouteError, ShardWriter};
 use crate::event::{ChangeEvent, Operation, SequenceNumber, ShardId};
 use crate::lake::{ChangeKey, ClosedRun, Commit, HourPartition, Lake, LakeError, OpenRun, Problem};
+use crate::retry::{RetryPolicy, retry};
 
 /// How long after a failed commit the run is due again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -72,7 +74,6 @@ struct Listed {
     ahead: VecDeque<ChangeKey>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "one exists for each shard, and it is almost always the open one")]
 enum Run {
     None,
     Open {
@@ -217,7 +218,7 @@ impl LakeWriter {
     async fn close(&mut self) -> Result<Progress, RouteError> {
         self.complete()?;
         let Run::Closed { run, .. } = &self.run else { return Ok(Progress::Unchanged) };
-        match self.lake.commit(run).await {
+        match retry(RetryPolicy::COMMIT, &CancellationToken::new(), || self.lake.commit(run)).await {
             Ok(Commit::Committed) => {
                 self.position = run.last;
                 self.run = Run::None;

@@ -38,6 +38,11 @@ impl Rhythm {
         BEAT.saturating_mul(1 << doublings).min(self.longest)
     }
 
+    /// The position changed: what earlier pages showed counts no more.
+    pub fn restart(&mut self) {
+        self.empty_pages = 0;
+    }
+
     /// Whether the last pages, all empty, show that nothing is left to read for now.
     pub fn is_drained(&self) -> bool {
         self.empty_pages >= CONFIRMING_PAGES

@@ -50,6 +50,7 @@ pub struct ShardReader {
     rhythm: Rhythm,
     next_at: Instant,
     delays: Delays,
+    failing: bool,
 }
 
 impl ShardReader {
@@ -72,6 +73,7 @@ impl ShardReader {
             rhythm,
             next_at: Instant::now(),
             delays: Delays::new(RetryPolicy::SERVICE),
+            failing: false,
         }
     }
 
@@ -125,7 +127,7 @@ impl ShardReader {
             self.position = IteratorStart::After(last);
         }
         self.iterator = Some(next_iterator);
-        self.delays.reset();
+        self.failing = false;
         self.next_at = Instant::now() + self.rhythm.after_page(records, bytes);
     }
 
@@ -133,6 +135,7 @@ impl ShardReader {
     pub fn rewind(&mut self, position: IteratorStart) {
         self.position = position;
         self.iterator = None;
+        self.rhythm.restart();
     }
 
     /// The page could not be made sense of as a whole: it is asked for again, after a pause, until the policy gives up.
@@ -146,6 +149,10 @@ impl ShardReader {
     }
 
     fn pause_after(&mut self, error: AwsError) -> Result<(), AwsError> {
+        // The policy's time runs from the first failure of a series, not from the last success.
+        if !std::mem::replace(&mut self.failing, true) {
+            self.delays.reset();
+        }
         let Some(delay) = self.delays.next_delay() else { return Err(error) };
         tracing::warn!(shard = %self.shard, %error, delay_ms = delay.as_millis(), "reading is held up; trying again");
         self.next_at = Instant::now() + delay;

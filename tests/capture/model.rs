@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     Body(&'static str),
     Repeats,
     Empty,
+    /// None: the call works. For scripts whose fault comes later.
+    Page,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -72,13 +74,14 @@ impl Model {
     }
 }
 
-/// A shard with inserts at these positions, made at 2026-11-21T03:00:00Z.
+/// A shard with inserts at these positions.
 pub(crate) fn shard(parent: Option<&'static str>, sequences: &[u64], closed: bool) -> Shard {
-    let records = sequences.iter().map(|sequence| (*sequence, insert(*sequence, TIME))).collect();
+    let records = sequences.iter().map(|sequence| (*sequence, insert(*sequence, *TIME))).collect();
     Shard { parent, records, closed, ..Shard::default() }
 }
 
-pub(crate) const TIME: i64 = 1_795_230_000;
+/// When the records were made: lately, so that the stream may still have them.
+pub(crate) static TIME: std::sync::LazyLock<i64> = std::sync::LazyLock::new(|| headwater::clock::unix_seconds() - 600);
 
 pub(crate) fn insert(sequence: u64, time: i64) -> String {
     format!(
@@ -154,7 +157,7 @@ impl StreamApi for Model {
                     let all: Vec<&String> = shard.records.values().collect();
                     return Ok(page(&all, Some(iterator)));
                 }
-                None => {}
+                Some(Fault::Page) | None => {}
             }
             let records: Vec<(&u64, &String)> = shard.records.range(from.max(shard.trimmed_below)..).take(PAGE).collect();
             let behind = records.last().map_or(from, |(sequence, _)| *sequence + 1);

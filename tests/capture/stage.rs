@@ -191,15 +191,15 @@ async fn a_child_that_is_listed_late_is_not_lost() {
 #[tokio::test]
 async fn children_of_a_shard_read_from_latest_begin_at_their_trim_horizon() {
     let mut world = World::new().await;
-    world.settings.start = Start::At(TIME);
+    world.settings.start = Start::At(*TIME);
     let mut old = shard(None, &[2, 3], false);
-    old.records.insert(1, insert(1, TIME - 1));
+    old.records.insert(1, insert(1, *TIME - 1));
     let model = Model::new([("a", old)]);
     let worker = world.worker("worker", &model).await;
     world.settle(&model, &worker, 2).await;
     // The child's first record was made before the configured start; it is a change of a shard that is being read all the same.
     let mut child = shard(Some("a"), &[5], false);
-    child.records.insert(4, insert(4, TIME - 1));
+    child.records.insert(4, insert(4, *TIME - 1));
     model.change(|state| {
         state.shards.insert("b", child);
         state.shards.get_mut("a").unwrap().closed = true;
@@ -217,7 +217,7 @@ async fn a_restart_goes_on_behind_the_checkpoint() {
     let model = Model::new([("a", shard(None, &[1, 2, 3], false))]);
     world.capture(&model, 3).await;
     model.change(|state| {
-        state.shards.get_mut("a").unwrap().records.insert(4, insert(4, TIME));
+        state.shards.get_mut("a").unwrap().records.insert(4, insert(4, *TIME));
         state.iterators.clear();
     });
     world.capture(&model, 1).await;
@@ -234,7 +234,7 @@ async fn a_lost_lease_table_lands_nothing_twice() {
     model.change(|state| {
         let shard = state.shards.get_mut("a").unwrap();
         shard.trimmed_below = 2;
-        shard.records.insert(4, insert(4, TIME));
+        shard.records.insert(4, insert(4, *TIME));
     });
     let client = aws_sdk_dynamodb::Client::new(&world.dynamo.sdk_config());
     client.delete_table().table_name("leases").send().await.unwrap();
@@ -250,7 +250,7 @@ async fn a_trimmed_position_is_recorded_and_reading_goes_on() {
     model.change(|state| {
         let shard = state.shards.get_mut("a").unwrap();
         shard.trimmed_below = 5;
-        shard.records = [(5, insert(5, TIME)), (6, insert(6, TIME))].into();
+        shard.records = [(5, insert(5, *TIME)), (6, insert(6, *TIME))].into();
     });
     world.capture(&model, 2).await;
     assert_eq!(world.landed(), rows(&[("a", &[1, 2, 5, 6])]));
@@ -295,7 +295,7 @@ async fn a_replaced_stream_is_read_after_the_old_one_and_the_gap_is_recorded() {
     model.change(|state| {
         state.stream = "arn:stream/2";
         let old = state.shards.get_mut("a").unwrap();
-        old.records.insert(2, insert(2, TIME));
+        old.records.insert(2, insert(2, *TIME));
         old.closed = true;
         state.shards.insert("b", shard(None, &[3], false));
         state.iterators.clear();
@@ -341,7 +341,7 @@ async fn repeated_pages_empty_pages_and_outages_change_nothing() {
 async fn a_poison_record_is_quarantined_and_its_neighbours_land() {
     let world = World::new().await;
     let mut shard = shard(None, &[1, 3], true);
-    shard.records.insert(2, insert(2, TIME).replace("{\"N\":", "{\"Q\":"));
+    shard.records.insert(2, insert(2, *TIME).replace("{\"N\":", "{\"Q\":"));
     let model = Model::new([("a", shard)]);
     world.capture(&model, 2).await;
     assert_eq!(world.landed(), rows(&[("a", &[1, 3])]));
@@ -370,7 +370,7 @@ async fn a_worker_whose_lease_was_taken_is_fenced() {
             break lease;
         }
     };
-    model.change(|state| state.shards.get_mut("a").unwrap().records.insert(3, insert(3, TIME)));
+    model.change(|state| state.shards.get_mut("a").unwrap().records.insert(3, insert(3, *TIME)));
     let mut mine = taken;
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(25)).await;
@@ -390,5 +390,50 @@ async fn draining_lands_everything_and_releases_the_lease() {
     world.capture(&model, 3).await;
     let lease = &world.lease_map().await[&ShardId::new("a")];
     assert_eq!((lease.owner.as_deref(), lease.checkpoint), (None, Checkpoint::At(sequence(3))));
-    assert!(lease.durable_through >= Some(TIME));
+    assert!(lease.durable_through >= Some(*TIME));
+}
+
+#[tokio::test]
+async fn a_child_left_alone_for_longer_than_the_stream_remembers_is_a_gap() {
+    let world = World::new().await;
+    let model = Model::new([("a", shard(None, &[1], false))]);
+    world.capture(&model, 1).await;
+    // The child's lease was made when its parent ended, more than a day ago; nothing of it was read since.
+    let lost_from = headwater::clock::unix_seconds() - 25 * 3600;
+    let child = Lease { durable_through: Some(lost_from), ..unread_child(&world.lease_map().await[&ShardId::new("a")]) };
+    world.leases().create(&child).await.unwrap();
+    model.change(|state| {
+        state.shards.get_mut("a").unwrap().closed = true;
+        state.shards.insert("b", shard(Some("a"), &[5], false));
+    });
+    world.capture(&model, 1).await;
+    let gaps = world.gaps().await;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!((gaps[0].kind, gaps[0].lost_from), (GapKind::Trimmed, Some(lost_from)));
+}
+
+fn unread_child(parent: &Lease) -> Lease {
+    Lease {
+        shard: ShardId::new("b"),
+        parents: vec![parent.shard.clone()],
+        owner: None,
+        counter: 0,
+        checkpoint: Checkpoint::TrimHorizon,
+        last_sequence: None,
+        ..parent.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_vanished_shard_lands_what_was_read_before_the_service_stops_for_the_gap() {
+    let mut world = World::new().await;
+    world.settings.on_gap = OnGap::Stop;
+    let model = Model::new([("a", shard(None, &[1, 2], false))]);
+    // The first page holds both records; every later call finds the shard gone, before the object comes of age.
+    model.change(|state| state.faults.extend([Fault::Page, Fault::Fails(Failure::NotFound)]));
+    let worker = world.worker("worker", &model).await;
+    let error = worker.running.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("on_gap"), "{error}");
+    assert_eq!(world.landed(), rows(&[("a", &[1, 2])]));
+    assert_eq!(world.gaps().await[0].after.as_deref(), Some("2"));
 }
