@@ -118,8 +118,7 @@ async fn a_lost_answer_doubles_nothing() {
         let bench = Bench::on(Faulty::new(Fault::AnswerLost, 1), format);
         let mut writer = bench.writer(0).await;
         append(&mut *writer, [1, 2]).await;
-        let error = writer.flush().await.unwrap_err();
-        assert!(error.to_string().contains("does not answer"), "{error}");
+        // The second attempt meets the object of the first one.
         assert_eq!(writer.flush().await.unwrap(), Rewind(sequence(2)));
         append(&mut *writer, [3]).await;
         assert_eq!(writer.flush().await.unwrap(), Durable(sequence(3)));
