@@ -84,7 +84,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
     let stored = inventory(&store, &settings.table.name).await?;
     let now = clock::unix_seconds();
-    let oldest = reading(&leases).map(|lease| lease.durable_through).min().flatten();
+    let oldest = reading(&leases).iter().map(|lease| lease.durable_through).min().flatten();
     let report = Report {
         table: settings.table.name.clone(),
         enabled: info.stream.as_ref().is_some_and(|stream| stream.enabled),
@@ -107,10 +107,9 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
 }
 
 /// The leases whose shards are being read or could be. A shard that waits for its parent is behind by what the parent is.
-fn reading(leases: &[Lease]) -> impl Iterator<Item = &Lease> {
-    let unfinished: Vec<&Lease> = leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd).collect();
-    let waits = |lease: &Lease| unfinished.iter().any(|other| lease.parents.contains(&other.shard));
-    unfinished.iter().copied().filter(|lease| !waits(lease)).collect::<Vec<_>>().into_iter()
+fn reading(leases: &[Lease]) -> Vec<&Lease> {
+    let unfinished = || leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
+    unfinished().filter(|lease| !unfinished().any(|other| lease.parents.contains(&other.shard))).collect()
 }
 
 fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
