@@ -1,7 +1,7 @@
 //! The capture stage: a table's stream into a route.
 //!
 //! [`Capture::run`] goes round: look at the table, list the stream's shards, read the leases, create what is missing, take what is free
-//! and readable, start one [`shard`] task for each. A round costs one DescribeTable, the pages of one DescribeStream and one Scan of
+//! and readable, start one `shard` task for each. A round costs one DescribeTable, the pages of one DescribeStream and one Scan of
 //! the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
 
 mod counters;

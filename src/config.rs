@@ -1,4 +1,4 @@
-//! Configuration: `headwater.toml` as it is written ([`raw`]), and the validated settings that the rest of the program uses.
+//! Configuration: `headwater.toml` as it is written (`raw`), and the validated settings that the rest of the program uses.
 
 mod raw;
 

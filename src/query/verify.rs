@@ -1,10 +1,10 @@
 //! The proof that the lake equals the table: a consistent scan of the table against the view `current`, row by row.
 //!
 //! Both sides are reduced to digests of the whole item in its canonical form and spilled to disk by the digest of the key; then bucket
-//! after bucket is compared in memory ([`spill`]). Memory is bounded by [`VerifyOptions::memory`], whatever the size of the table.
+//! after bucket is compared in memory (`spill`). Memory is bounded by [`VerifyOptions::memory`], whatever the size of the table.
 //!
 //! A table that is written to meanwhile differs from a lake that lags behind it. So keys that differ are read again on both sides until
-//! they settle or [`VerifyOptions::deadline`] has passed ([`recheck`]). A key has settled when the lake's row is one that the table was
+//! they settle or [`VerifyOptions::deadline`] has passed (`recheck`). A key has settled when the lake's row is one that the table was
 //! seen to hold during the verification.
 //!
 //! What this does not prove: that the lake's *history* is complete. It proves that its last word on every key is right.
