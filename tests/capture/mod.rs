@@ -1,6 +1,10 @@
 //! The capture stage: one shard's reader on scripted responses, and the whole stage on a stream that splits, trims and vanishes, with
 //! real leases in the embedded DynamoDB and a real lake in a folder.
 
+#[cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, reason = "some faults serve the tests of the whole stage only, which need the embedded DynamoDB")
+)]
 mod model;
 mod reader;
 #[cfg(feature = "embedded")]
