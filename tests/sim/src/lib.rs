@@ -1,0 +1,16 @@
+//! A simulator of the services that headwater talks to, at their worst.
+//!
+//! One [`cloud::Cloud`] holds the models of DynamoDB, DynamoDB Streams, Kinesis, Firehose and S3 behind one lock, on one [`clock::Clock`] that
+//! a test can move, and writes everything that happens into one [`journal::Journal`].
+
+pub mod buckets;
+pub mod call;
+pub mod clock;
+pub mod cloud;
+pub mod dynamodb;
+pub mod firehose;
+pub mod item;
+pub mod journal;
+pub mod kinesis;
+pub mod sequence;
+pub mod streams;
