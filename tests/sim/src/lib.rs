@@ -5,6 +5,8 @@
 
 pub mod buckets;
 pub mod call;
+#[cfg(feature = "runner")]
+pub mod check;
 pub mod clock;
 pub mod cloud;
 pub mod dynamodb;
@@ -12,5 +14,7 @@ pub mod firehose;
 pub mod item;
 pub mod journal;
 pub mod kinesis;
+#[cfg(feature = "runner")]
+pub mod runner;
 pub mod sequence;
 pub mod streams;
