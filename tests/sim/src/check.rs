@@ -112,7 +112,6 @@ struct Tracked {
 /// A shard and the changes that it took.
 #[derive(Debug, Default)]
 struct Shard {
-    stream: String,
     parent: Option<String>,
     /// Indices of changes, in order.
     changes: Vec<usize>,
@@ -225,7 +224,10 @@ impl Checker {
         for (at, stream) in &self.unstreamed {
             if !self.gaps.iter().any(|gap| gap.covers_replacement(stream)) {
                 let after = (now - at) / 1000;
-                missing.push((Invariant::NoSilentLoss, format!("a change {after} s ago came into no stream after {stream}, and no gap tells of it")));
+                missing.push((
+                    Invariant::NoSilentLoss,
+                    format!("a change {after} s ago came into no stream after {stream}, and no gap tells of it"),
+                ));
             }
         }
         for (invariant, what) in missing {
@@ -240,14 +242,13 @@ impl Checker {
     fn take(&mut self, entry: &Entry) {
         match &entry.event {
             Event::Change(change) if change.table == self.subject.table => self.change(entry.at, change),
-            Event::Resharded { stream, parent, children } => {
+            Event::Resharded { parent, children, .. } => {
                 if parent.is_some() {
                     self.seen.reshards += 1;
                     self.seen.splits += u64::from(children.len() > 1);
                 }
                 for child in children {
-                    let shard = Shard { stream: stream.clone(), parent: parent.clone(), ..Shard::default() };
-                    self.shards.insert(child.clone(), shard);
+                    self.shards.insert(child.clone(), Shard { parent: parent.clone(), ..Shard::default() });
                 }
             }
             Event::Trimmed { shard, through, .. } => {

@@ -10,6 +10,7 @@ pub mod scenario;
 pub mod soak;
 
 mod history;
+mod logs;
 mod worker;
 
 use std::time::Duration;
@@ -51,17 +52,19 @@ pub struct Report {
 }
 
 /// Plays a scenario on a runtime of its own, with paused time. An error means that the simulator itself failed.
-pub fn play(scenario: &Scenario) -> anyhow::Result<Report> {
+///
+/// With `logs`, what the service logs at that level and above stands in the journal among the rest.
+pub fn play(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().context("start a runtime")?;
-    let report = runtime.block_on(run(scenario));
+    let report = runtime.block_on(run(scenario, logs));
     // Whatever a crashed worker left behind ends here.
     runtime.shutdown_background();
     report
 }
 
-/// Plays a scenario on the current runtime, whose time must be paused and which must have one thread.
-pub async fn run(scenario: &Scenario) -> anyhow::Result<Report> {
+async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result<Report> {
     let cloud = Cloud::new(Clock::starting_at(scenario.begins_at), Journal::keeping());
+    let _logging = logs.map(|level| logs::into_journal(&cloud, level));
     let faults = Faults::new(scenario.seed, scenario.rules.clone());
     let server = Server::start(cloud.clone(), faults.clone(), crate::server::Options::default()).await.context("start the simulator")?;
     let mut history = History::new(cloud.clone(), scenario);

@@ -32,11 +32,19 @@ impl Checker {
         let mut last: Option<&Sequence> = None;
         for row in rows {
             if last.is_some_and(|last| row.sequence <= *last) {
-                self.violate(Invariant::ItemOrder, entry.at, format!("{name} holds {} behind {}", row.sequence, last.map_or("", Sequence::as_str)));
+                self.violate(
+                    Invariant::ItemOrder,
+                    entry.at,
+                    format!("{name} holds {} behind {}", row.sequence, last.map_or("", Sequence::as_str)),
+                );
             }
             last = Some(&row.sequence);
             let Some(index) = self.places.get(&(row.shard.clone(), row.sequence.clone())).copied() else {
-                self.violate(Invariant::ExactValues, entry.at, format!("{name} holds {} of {}, which no table wrote", row.sequence, row.shard));
+                self.violate(
+                    Invariant::ExactValues,
+                    entry.at,
+                    format!("{name} holds {} of {}, which no table wrote", row.sequence, row.shard),
+                );
                 continue;
             };
             let change = &mut self.changes[index];
@@ -76,7 +84,8 @@ impl Row {
     /// What differs between the row and the change that it stands for, in the object of that name.
     fn difference(&self, name: &str, table: &str, tracked: &Tracked) -> Option<String> {
         let change = &tracked.change;
-        let differs = |what: &str, row: &dyn std::fmt::Debug, change: &dyn std::fmt::Debug| Some(format!("{what} is {row:?}, not {change:?}"));
+        let differs =
+            |what: &str, row: &dyn std::fmt::Debug, change: &dyn std::fmt::Debug| Some(format!("{what} is {row:?}, not {change:?}"));
         let seconds = tracked.at.div_euclid(1000);
         if self.event_id != tracked.place.event_id {
             return differs("cdc_event_id", &self.event_id, &tracked.place.event_id);
@@ -104,7 +113,12 @@ impl Row {
             }
         }
         let rest = |image: &Option<Item>| -> Item {
-            image.iter().flatten().filter(|(name, _)| !change.key.contains_key(*name)).map(|(name, value)| (name.clone(), sorted(value))).collect()
+            image
+                .iter()
+                .flatten()
+                .filter(|(name, _)| !change.key.contains_key(*name))
+                .map(|(name, value)| (name.clone(), sorted(value)))
+                .collect()
         };
         let landed = |extra: &Item| -> Item { extra.iter().map(|(name, value)| (name.clone(), sorted(value))).collect() };
         if landed(&self.new) != rest(&change.new) {

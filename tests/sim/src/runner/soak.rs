@@ -33,7 +33,7 @@ pub fn soak(seeds: Range<u64>, threads: usize, stop_at_first: bool, progress: &(
             if seed >= seeds.end || stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Report { violations, coverage, .. } = play(&Scenario::draw(seed))?;
+            let Report { violations, coverage, .. } = play(&Scenario::draw(seed), None)?;
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             total.played += 1;
             total.coverage.add(&coverage);
