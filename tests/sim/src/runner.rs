@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::check::{Checker, Invariant, Subject, Violation};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
-use crate::faults::Faults;
+use crate::faults::{Faults, Script};
 use crate::journal::{Entry, Event, Journal};
 use crate::server::Server;
 use coverage::Coverage;
@@ -65,7 +65,8 @@ pub fn play(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result
 async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result<Report> {
     let cloud = Cloud::new(Clock::starting_at(scenario.begins_at), Journal::keeping());
     let _logging = logs.map(|level| logs::into_journal(&cloud, level));
-    let faults = Faults::new(scenario.seed, scenario.rules.clone());
+    let faults = Faults::new(scenario.seed);
+    faults.set(Script { seed: scenario.seed, rules: scenario.rules.clone() });
     let server = Server::start(cloud.clone(), faults.clone(), crate::server::Options::default()).await.context("start the simulator")?;
     let mut history = History::new(cloud.clone(), scenario);
     history.begin()?;

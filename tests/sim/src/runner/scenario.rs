@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::faults::{Chance, Fault, Rule};
+use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
 
 /// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
 const BEGINS_AT: i64 = 1_795_229_940_000;
@@ -236,40 +236,40 @@ fn faults(rng: &mut Rng) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (operation, fault) in possible(rng) {
         if rng.u8(0..3) > 0 {
-            let probability = rng.f64() * most;
-            rules.push(Rule { operation: operation.to_owned(), worker: None, fault, chance: Chance::Probability(probability), from: None, until: None });
+rules.push(Rule::new(operation, fault, Chance::Probability(rng.f64() * most)));
         }
     }
     rules
 }
 
 fn possible(rng: &mut Rng) -> Vec<(&'static str, Fault)> {
-    let spellings = ["LimitExceededException", "ProvisionedThroughputExceededException", "ThrottlingException"];
-    let mut spelling = || (*rng.choice(&spellings).unwrap_or(&spellings[0])).to_owned();
-    let throttles = ["GetRecords", "DescribeStream", "GetShardIterator", "UpdateItem", "PutItem", "Scan"];
-    let mut faults: Vec<_> = throttles.into_iter().map(|operation| (operation, Fault::Throttle { code: spelling() })).collect();
+    let spellings = [Throttle::LimitExceededException, Throttle::ProvisionedThroughputExceededException, Throttle::ThrottlingException];
+    let throttles = ["GetRecords", "DescribeStream", "GetShardIterator", "UpdateItem", "PutItem", "Scan", "PutObject"];
+    let mut spelling = |operation| (operation, Fault::Throttle(*rng.choice(&spellings).unwrap_or(&spellings[0])));
+    let mut faults: Vec<_> = throttles.into_iter().map(&mut spelling).collect();
     faults.extend([
-        ("PutObject", Fault::Throttle { code: "SlowDown".to_owned() }),
-        ("*", Fault::ServerError { status: 500 }),
-        ("*", Fault::ServerError { status: 503 }),
+        ("*", Fault::ServerError(ServerError::Internal)),
+        ("*", Fault::ServerError(ServerError::Unavailable)),
         ("*", Fault::Reset),
         ("*", Fault::LoseAnswer),
         ("UpdateItem", Fault::LoseAnswer),
         ("PutObject", Fault::LoseAnswer),
-        ("*", Fault::Hang { ms: rng.u64(1_000..60_000) }),
+        ("*", Fault::Hang { ms: Some(rng.u64(1_000..60_000)) }),
+        ("*", Fault::Hang { ms: None }),
         ("PutObject", Fault::Delay { ms: rng.u64(100..40_000) }),
         ("UpdateItem", Fault::Delay { ms: rng.u64(100..40_000) }),
         ("*", Fault::Delay { ms: rng.u64(10..3_000) }),
-        ("*", Fault::Slow { ms: rng.u64(10..2_000) }),
-        ("GetRecords", Fault::Truncate),
+        ("*", Fault::Slow { pieces: rng.usize(2..6), ms: rng.u64(10..2_000) }),
         ("*", Fault::Truncate),
+        ("GetRecords", Fault::Truncate),
         ("GetRecords", Fault::EmptyPage),
-        ("GetRecords", Fault::ShortPage { records: rng.usize(1..4) }),
+        ("GetRecords", Fault::ShortPage(rng.usize(1..4))),
         ("GetRecords", Fault::RepeatPage),
         ("DescribeStream", Fault::LateListing { ms: rng.i64(100..20_000) }),
         ("DescribeStream", Fault::ParentsLookOpen),
         ("UpdateItem", Fault::ConditionFails),
         ("PutItem", Fault::ConditionFails),
+        ("PutObject", Fault::ConditionFails),
     ]);
     faults
 }
@@ -311,8 +311,8 @@ impl fmt::Display for Scenario {
             service.max_age,
             service.max_size
         )?;
-        for rule in &self.rules {
-            writeln!(f, "  fault: {} {:?}, {:?}", rule.operation, rule.fault, rule.chance)?;
+        for Rule { operation, fault, chance, .. } in &self.rules {
+            writeln!(f, "  fault: {operation} {fault:?}, {chance:?}")?;
         }
         for (at, step) in &self.steps {
             writeln!(f, "  {:>7.3} s: {step}", at.as_secs_f64())?;
