@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::clock::WallClock;
+use crate::clock::ServiceClock;
 use crate::config::{OnGap, Start, StreamSettings};
 use crate::contract::TableSchema;
 use crate::event::{SequenceNumber, ShardId};
@@ -41,6 +41,8 @@ const PAGES_IN_MEMORY: usize = 8;
 const LATEST_MARGIN: i64 = 60;
 /// How long a stream keeps a record, in seconds.
 const RETENTION: i64 = 24 * 3600;
+/// The service's clock may be known this much too late: answers can be slow. A gap told for nothing is better than one not told.
+const RETENTION_MARGIN: i64 = 300;
 /// How often a disabled stream is complained about.
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -92,8 +94,8 @@ pub struct Context {
     pub failover: Duration,
     /// This process's name in the lease table, different at each start.
     pub owner: String,
-    /// The worker's wall clock.
-    pub clock: WallClock,
+    /// The clock by which records are kept and trimmed.
+    pub clock: ServiceClock,
     /// What was done so far.
     pub counters: Arc<Counters>,
     pages: Arc<Semaphore>,
@@ -111,7 +113,7 @@ impl Context {
         settings: StreamSettings,
         failover: Duration,
         owner: String,
-        clock: WallClock,
+        clock: ServiceClock,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(PAGES_IN_MEMORY));
         Self { api, leases, route, quarantine, schema, settings, failover, owner, clock, counters: Arc::default(), pages }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::watermark::Watermark;
-use super::{CaptureError, Context, RETENTION};
+use super::{CaptureError, Context, RETENTION, RETENTION_MARGIN};
 use crate::event::decode::{Decoded, parse_page};
 use crate::event::flatten::Flattener;
 use crate::event::{SequenceNumber, ShardId, StreamRecord};
@@ -111,8 +111,8 @@ impl ShardTask {
             not_before,
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
+            unread_since: if durable.is_none() { lease.durable_through } else { None },
         };
-        progress.check_start(&lease).await?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -216,6 +216,8 @@ struct ShardProgress<'t> {
     not_before: Option<i64>,
     watermark: Watermark,
     order_checked: bool,
+    /// Of a shard that was never read: changes made before this time are dealt with, later ones may be in the shard.
+    unread_since: Option<i64>,
 }
 
 impl ShardProgress<'_> {
@@ -229,6 +231,7 @@ impl ShardProgress<'_> {
             }
         };
         self.task.context.counters.page(page.body.len());
+        self.check_start().await?;
         let records = parsed.records.len();
         for decoded in &parsed.records {
             let written = match decoded {
@@ -363,11 +366,12 @@ impl ShardProgress<'_> {
     }
 
     /// A shard that was never read has no position that could be trimmed: its iterator just starts with what is left. That something is
-    /// missing shows in the time through which its parent, or the time at which its start, is dealt with.
-    async fn check_start(&mut self, lease: &Lease) -> Result<(), CaptureError> {
-        let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION;
-        if self.durable.is_none() && lease.durable_through.is_some_and(|through| through < oldest_kept) {
-            self.record_gap(GapKind::Trimmed).await?;
+    /// missing shows in the time through which its parent, or the time at which its start, is dealt with. Only the first page settles it: until
+    /// it is there, the horizon moves on.
+    async fn check_start(&mut self) -> Result<(), CaptureError> {
+        let Some(through) = self.unread_since.take() else { return Ok(()) };
+        if through < self.task.context.clock.unix_seconds() - RETENTION + RETENTION_MARGIN {
+            self.record_gap_since(GapKind::Trimmed, Some(through)).await?;
         }
         Ok(())
     }
@@ -400,6 +404,10 @@ impl ShardProgress<'_> {
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
         let lost_from = self.task.held.current().await.durable_through;
+        self.record_gap_since(kind, lost_from).await
+    }
+
+    async fn record_gap_since(&mut self, kind: GapKind, lost_from: Option<i64>) -> Result<(), CaptureError> {
         self.task
             .context
             .record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, self.task.context.clock.unix_seconds()))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray};
 use headwater::aws::Failure;
 use headwater::capture::{Capture, CaptureError, Context, Counters};
-use headwater::clock::WallClock;
+use headwater::clock::{ServiceClock, WallClock};
 use headwater::config::{OnGap, Start, StreamSettings};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
@@ -76,7 +76,7 @@ impl World {
             self.settings.clone(),
             Duration::from_millis(300),
             name.to_owned(),
-            WallClock::system(),
+            ServiceClock::new(WallClock::system()),
         ));
         let (stop, counters) = (CancellationToken::new(), capture.counters());
         let running = tokio::spawn(capture.run(TABLE, stop.clone()));
