@@ -84,12 +84,11 @@ impl Stream {
         if shard.end.is_some() {
             return Err(ApiError::validation(format!("shard {id} is closed: closed shards never split")));
         }
-        let first = *shard.range.start();
         let Some(ranges) = shard.parts(into) else {
             return Err(ApiError::validation(format!("shard {id} cannot be split into {into}")));
         };
         self.close(id, now);
-        self.open.remove(&first);
+        // The first child takes its parent's place among the open shards.
         let children = self.open_over(ranges, Some(id), now);
         journal.record(now, "", Event::Resharded { stream: self.arn.clone(), parent: Some(id.to_owned()), children: children.clone() });
         Ok(children)

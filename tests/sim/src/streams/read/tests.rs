@@ -65,6 +65,15 @@ fn a_timestamp_finds_the_first_record_that_tells_it_or_a_later_one() {
 }
 
 #[test]
+fn a_timestamp_older_than_the_trim_horizon_is_the_trim_horizon() {
+    let (mut service, shard, sequences) = with_records(3);
+    let iterator =
+        service.try_iterator(&shard, &json!({"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": (BEGINNING - DAY) / 1000})).unwrap();
+    service.trim_through(&shard, 1);
+    assert_eq!(service.read(&iterator).sequences(), sequences[2..], "whatever is trimmed before it is used");
+}
+
+#[test]
 fn a_timestamp_in_the_future_is_refused() {
     let (mut service, shard, _) = with_records(1);
     let mut at = |milliseconds: i64| {
