@@ -18,7 +18,7 @@ const REPORT: Duration = Duration::from_secs(10);
 
 /// Arguments of `soak`.
 #[derive(Debug, clap::Args)]
-pub struct SoakArgs {
+pub(super) struct SoakArgs {
     /// How many seeds to play.
     #[arg(long, default_value_t = 300)]
     seeds: u64,
@@ -38,7 +38,7 @@ pub struct SoakArgs {
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
-pub struct ReplayArgs {
+pub(super) struct ReplayArgs {
     /// The seed.
     #[arg(long)]
     seed: u64,
@@ -54,7 +54,7 @@ pub struct ReplayArgs {
 }
 
 /// Plays many seeds. Ends with exit code 1 when an invariant did not hold.
-pub fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
     arm(args.mutant)?;
     let begun = Instant::now();
     let told = Mutex::new(begun);
@@ -81,7 +81,7 @@ pub fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Plays one seed and prints what happened. Ends with exit code 1 when an invariant did not hold.
-pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     arm(args.mutant)?;
     let scenario = Scenario::draw(args.seed);
     let mut report = play(&scenario, args.logs)?;
