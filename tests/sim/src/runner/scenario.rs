@@ -35,7 +35,7 @@ pub struct TableMakeUp {
     /// Shards at the beginning.
     pub partitions: usize,
     /// Digits of the first sequence numbers.
-    pub digits: usize,
+    pub digits: u32,
     /// Different items.
     pub items: usize,
     /// Whether the key has a sort key, which is a number.
@@ -147,7 +147,7 @@ impl Scenario {
         };
         let table = TableMakeUp {
             partitions: rng.usize(1..=3),
-            digits: rng.usize(21..=40),
+            digits: rng.u32(21..=40),
             items: rng.usize(1..=30),
             sorted: rng.bool(),
         };
