@@ -31,7 +31,7 @@ use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::{Route, RouteError};
 use crate::stream::lineage::{self, Begin, Leased};
-use crate::stream::{ShardInfo, StreamApi, StreamArn, StreamInfo, describe_all};
+use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
 pub use counters::{Counters, Totals};
 
@@ -219,12 +219,20 @@ impl Capture {
                 AwsError::of("DescribeTable", Failure::Invalid, format!("table '{table}' has no stream any more; enable one")).into()
             );
         };
-        let listed = self.list(&stream, stop).await?;
-        let (leases, _) = context.leases.read().await?;
+        let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
+        let (mut leases, _) = context.leases.read().await?;
+        let mut older = Vec::new();
         self.observed.update(&leases, Instant::now());
+        // What replaced streams still hold comes before the new one's changes, and so do their leases.
+        for arn in lineage::replaced(&by_shard(&leases), &stream.arn) {
+            let of_replaced = self.list(&arn, true, stop).await?;
+            leases = self.create_missing(&arn, &of_replaced, leases).await?;
+            older.extend(of_replaced);
+        }
         let leases = self.create_missing(&stream.arn, &listed, leases).await?;
+        listed.extend(older);
 
-        let by_shard: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
+        let by_shard = by_shard(&leases);
         let unfinished = leases.iter().any(|lease| lease.checkpoint != Checkpoint::ShardEnd);
         if !stream.enabled && !unfinished && self.reminded.is_none_or(|at| at.elapsed() >= REMIND) {
             tracing::warn!(table, "the table's stream is disabled and everything it held has landed; waiting for it to be enabled again");
@@ -235,7 +243,7 @@ impl Capture {
                 context.leases.forget(lease).await?;
             }
         }
-        for shard in lineage::readable(&listed, &by_shard, &stream.arn) {
+        for shard in lineage::readable(&listed, &by_shard) {
             let Some(lease) = leases.iter().find(|lease| lease.shard == shard) else { continue };
             if !self.held.contains(&shard) && self.observed.is_free(lease, context.failover, Instant::now()) {
                 self.take(lease, &leases).await?;
@@ -244,18 +252,17 @@ impl Capture {
         Ok(())
     }
 
-    /// The stream's shards. A stream that is disabled for longer than it remembers is gone; then there is nothing to list.
-    async fn list(&self, stream: &StreamInfo, stop: &CancellationToken) -> Result<Vec<ShardInfo>, CaptureError> {
-        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.api.as_ref(), &stream.arn)).await {
+    /// A stream's shards. One that is disabled for longer than it remembers is gone; then there is nothing to list.
+    async fn list(&self, stream: &StreamArn, may_be_gone: bool, stop: &CancellationToken) -> Result<Vec<ShardInfo>, CaptureError> {
+        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.api.as_ref(), stream)).await {
             Ok((_, shards)) => Ok(shards),
-            Err(error) if error.failure == Failure::NotFound && !stream.enabled => Ok(Vec::new()),
+            Err(error) if error.failure == Failure::NotFound && may_be_gone => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
     async fn create_missing(&self, stream: &StreamArn, listed: &[ShardInfo], mut leases: Vec<Lease>) -> Result<Vec<Lease>, CaptureError> {
-        let known: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
-        let missing = lineage::missing_leases(listed, &known, self.first_position());
+        let missing = lineage::missing_leases(listed, &by_shard(&leases), self.first_position());
         // The ledger first: if this process dies in between, the next one still sees a stream without leases.
         // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
         if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other != stream).max().cloned()
@@ -316,4 +323,8 @@ impl Capture {
             Start::At(seconds) => Begin::At(seconds),
         }
     }
+}
+
+fn by_shard(leases: &[Lease]) -> BTreeMap<ShardId, Leased> {
+    leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect()
 }

@@ -299,7 +299,7 @@ async fn a_replaced_stream_is_read_after_the_old_one_and_the_gap_is_recorded() {
         let old = state.shards.get_mut("a").unwrap();
         old.records.insert(2, insert(2, *TIME));
         old.closed = true;
-        state.shards.insert("b", shard(None, &[3], false));
+        state.shards.insert("b", Shard { stream: Some("arn:stream/2"), ..shard(None, &[3], false) });
         state.iterators.clear();
     });
     world.capture(&model, 2).await;
@@ -308,6 +308,24 @@ async fn a_replaced_stream_is_read_after_the_old_one_and_the_gap_is_recorded() {
     assert_eq!(order[0].0, "a", "{order:?}");
     let kinds: Vec<GapKind> = world.gaps().await.iter().map(|gap| gap.kind).collect();
     assert_eq!(kinds, [GapKind::StreamReplaced]);
+}
+
+/// Found by simulation: the first worker had died between the leases of two shards, then the stream was replaced.
+#[tokio::test]
+async fn a_replaced_stream_s_shard_without_a_lease_is_read_before_the_new_stream() {
+    let world = World::new().await;
+    let model = Model::new([("a", shard(None, &[1], true)), ("b", Shard { hidden_for: u32::MAX, ..shard(None, &[2], true) })]);
+    world.capture(&model, 1).await;
+    model.change(|state| {
+        state.stream = "arn:stream/2";
+        state.shards.get_mut("b").unwrap().hidden_for = 0;
+        state.shards.insert("c", Shard { stream: Some("arn:stream/2"), ..shard(None, &[3], false) });
+        state.iterators.clear();
+    });
+    world.capture(&model, 2).await;
+    assert_eq!(world.landed(), rows(&[("a", &[1]), ("b", &[2]), ("c", &[3])]));
+    let order = model.change(|state| state.iterators.clone());
+    assert_eq!(order[0].0, "b", "{order:?}");
 }
 
 #[tokio::test]
