@@ -8,6 +8,7 @@ pub mod call;
 pub mod clock;
 pub mod cloud;
 pub mod dynamodb;
+mod encoding;
 pub mod firehose;
 pub mod item;
 pub mod journal;
