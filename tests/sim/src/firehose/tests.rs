@@ -1,8 +1,14 @@
 use std::io::Read;
+use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::aggregate::tests::PACKED;
+use crate::call::Quirks;
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::journal::Journal;
 use crate::kinesis::ShardId;
 use crate::kinesis::testing::{Account, START, encoded};
 
@@ -272,4 +278,27 @@ fn what_cannot_be_created_is_refused() {
     ] {
         assert_eq!(create(&mut account, &body, &json!({})), Err("InvalidArgumentException"), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_that_passes_between_two_calls_does_not_take_records_from_firehose() {
+    let cloud = Cloud::new(Clock::starting_at(START), Journal::keeping());
+    cloud.state().buckets.create("lake");
+    let call = |target: &str, body: Value| cloud.call(target, "tester", body.to_string().as_bytes(), &Quirks::default()).unwrap();
+    call("Kinesis_20131202.CreateStream", json!({"StreamName": "orders", "ShardCount": 1}));
+    let source = json!({"KinesisStreamARN": "arn:aws:kinesis:us-east-1:000000000000:stream/orders", "RoleARN": ROLE});
+    let destination = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::lake"});
+    let delivery = json!({
+        "DeliveryStreamName": "lake", "DeliveryStreamType": "KinesisStreamAsSource", "KinesisStreamSourceConfiguration": source,
+        "S3DestinationConfiguration": destination,
+    });
+    call("Firehose_20150804.CreateDeliveryStream", delivery);
+    call("Kinesis_20131202.PutRecord", json!({"StreamName": "orders", "PartitionKey": "a", "Data": encoded("a")}));
+    cloud.clock.jump(Duration::from_hours(25));
+    call("Kinesis_20131202.DescribeStreamSummary", json!({"StreamName": "orders"}));
+    assert_eq!(cloud.state().kinesis.records("orders").map(|(_, records)| records.len()).sum::<usize>(), 0);
+    cloud.clock.jump(Duration::from_mins(5));
+    call("Firehose_20150804.ListDeliveryStreams", json!({}));
+    let bodies: Vec<Bytes> = cloud.state().buckets.objects("lake").unwrap().values().map(|object| object.body.clone()).collect();
+    assert_eq!(bodies, [Bytes::from_static(b"a")]);
 }
