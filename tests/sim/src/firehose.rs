@@ -1,11 +1,11 @@
 //! Firehose: delivery streams that gather records into objects.
 //!
-//! As on AWS, an object is written when the buffer has reached its size or its oldest record has waited for the interval; a buffer of a stream
-//! that reads from Kinesis holds the records that came in after the delivery stream was created, without the packing of producer libraries. Names,
-//! bytes and times of the objects follow from the calls alone.
+//! As on AWS, an object is written when the buffer has reached its size or its oldest record has waited for the interval; a buffer of a
+//! stream that reads from Kinesis holds the records that came in after the delivery stream was created, without the packing of producer
+//! libraries. Names, bytes and times of the objects follow from the calls alone.
 //!
-//! Not modelled: destinations other than S3, transformation by functions, conversion of formats, dynamic partitioning, backup. A request for
-//! one of them is refused. Records arrive once and in order, where AWS promises neither.
+//! Not modelled: destinations other than S3, transformation by functions, conversion of formats, dynamic partitioning, backup. A request
+//! for one of them is refused. Records arrive once and in order, where AWS promises neither.
 
 mod admin;
 pub mod aggregate;

@@ -1,11 +1,11 @@
 //! Kinesis Data Streams: shards by hash range, splits and merges.
 //!
-//! As on AWS, a record goes to the open shard that its key's MD5 belongs to, a shard that was split or merged stays readable until the retention
-//! period has passed, and the page at its end tells its children. PutRecords fails record by record, never as a whole for one of them. All is
-//! decided by the calls and their times alone.
+//! As on AWS, a record goes to the open shard that its key's MD5 belongs to, a shard that was split or merged stays readable until the
+//! retention period has passed, and the page at its end tells its children. PutRecords fails record by record, never as a whole for one of
+//! them. All is decided by the calls and their times alone.
 //!
-//! Not modelled: enhanced fan-out, encryption, UpdateShardCount, limits on reading, streams of the same name in several accounts or regions (a
-//! stream's ARN is read for the name only).
+//! Not modelled: enhanced fan-out, encryption, UpdateShardCount, limits on reading, streams of the same name in several accounts or regions
+//! (a stream's ARN is read for the name only).
 
 mod admin;
 mod listing;

@@ -182,8 +182,8 @@ impl Kinesis {
         }
         if asked < present {
             return Err(invalid(format!(
-                "Requested retention period ({asked} hours) for stream {} can not be shorter than existing retention period ({present} hours). \
-                 Use DecreaseRetentionPeriod API.",
+                "Requested retention period ({asked} hours) for stream {} can not be shorter than existing retention period ({present} \
+                 hours). Use DecreaseRetentionPeriod API.",
                 stream.name
             )));
         }

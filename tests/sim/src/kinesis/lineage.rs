@@ -1,5 +1,5 @@
-//! The model against a reader that follows the lineage: whatever is split and merged meanwhile, it reads each record once, and the records of a
-//! key in the order in which they were put.
+//! The model against a reader that follows the lineage: whatever is split and merged meanwhile, it reads each record once, and the records
+//! of a key in the order in which they were put.
 
 use std::collections::{BTreeMap, BTreeSet};
 

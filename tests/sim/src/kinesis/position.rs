@@ -31,8 +31,8 @@ impl Serialize for ShardId {
 
 /// A sequence number: 56 digits that grow within a stream, whatever the shard, and tell the shard.
 ///
-/// As in AWS's numbers, the stream's (there: the shard's) creation, a count and the shard follow each other. The count has gaps, so that nobody
-/// can take the next number to be the next record's.
+/// As in AWS's numbers, the stream's (there: the shard's) creation, a count and the shard follow each other. The count has gaps, so that
+/// nobody can take the next number to be the next record's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SequenceNumber(u128);
 

@@ -127,8 +127,8 @@ const BYTES: i64 = 1 << 20;
 
 /// How much a shard may still take, in thousandths of a record and of a byte, so that it grows by whole numbers each millisecond.
 ///
-/// There is a second's worth at most. A record of more than 1 MiB is taken when all of it is there and leaves a debt: large records may burst,
-/// on the average the limit holds.
+/// There is a second's worth at most. A record of more than 1 MiB is taken when all of it is there and leaves a debt: large records may
+/// burst, on the average the limit holds.
 #[derive(Debug)]
 pub(super) struct Credit {
     at: i64,
