@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cloud;
 pub mod control;
 pub mod dynamodb;
+mod encoding;
 pub mod faults;
 pub mod firehose;
 pub mod item;
