@@ -199,22 +199,6 @@ impl Streams {
     fn stream_mut(&mut self, arn: &str) -> Result<&mut Stream, ApiError> {
         self.by_arn.get_mut(arn).ok_or_else(|| no_stream(arn))
     }
-
-    /// Closes a shard and opens others behind it.
-    #[expect(clippy::unused_self, unused_variables)]
-    pub fn reshard(&mut self, stream: &str, shard: &str, into: usize, now: i64, journal: &Journal) -> Result<Vec<String>, ApiError> {
-        Err(ApiError::not_found(stream))
-    }
-
-    /// The open shards of a stream.
-    #[expect(clippy::unused_self, unused_variables)]
-    pub fn open_shards(&self, stream: &str) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Drops the records that are older than a day.
-    #[expect(clippy::unused_self, unused_variables)]
-    pub fn trim(&mut self, now: i64, journal: &Journal) {}
 }
 
 /// What the ARNs of a table's streams begin with.

@@ -198,7 +198,8 @@ fn attribute(rng: &mut Rng, now: i64) -> (String, AttributeValue) {
 
 /// A number of up to 38 digits, spelled as DynamoDB returns it.
 fn number(rng: &mut Rng) -> String {
-    let mut digits: String = std::iter::once(rng.u8(1..10)).chain((0..rng.usize(0..37)).map(|_| rng.u8(0..10))).map(|digit| char::from(b'0' + digit)).collect();
+    let mut digits: String =
+        std::iter::once(rng.u8(1..10)).chain((0..rng.usize(0..37)).map(|_| rng.u8(0..10))).map(|digit| char::from(b'0' + digit)).collect();
     if rng.bool() {
         digits.push(char::from(b'1' + rng.u8(0..9)));
         let point = rng.usize(1..digits.len());

@@ -145,12 +145,7 @@ impl Scenario {
             max_size: rng.u64(500..=20_000),
             idle_poll: Duration::from_millis(rng.u64(500..=3_000)),
         };
-        let table = TableMakeUp {
-            partitions: rng.usize(1..=3),
-            digits: rng.usize(21..=40),
-            items: rng.usize(1..=30),
-            sorted: rng.bool(),
-        };
+        let table = TableMakeUp { partitions: rng.usize(1..=3), digits: rng.usize(21..=40), items: rng.usize(1..=30), sorted: rng.bool() };
         let begins_at = BEGINS_AT + rng.i64(0..60_000);
         let length = Duration::from_secs(rng.u64(10..=45));
         let mut steps = traffic(&mut rng, length);
@@ -236,7 +231,7 @@ fn faults(rng: &mut Rng) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (operation, fault) in possible(rng) {
         if rng.u8(0..3) > 0 {
-rules.push(Rule::new(operation, fault, Chance::Probability(rng.f64() * most)));
+            rules.push(Rule::new(operation, fault, Chance::Probability(rng.f64() * most)));
         }
     }
     rules
