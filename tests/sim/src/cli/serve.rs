@@ -114,7 +114,8 @@ impl Serve {
         let options = Options { listen: Some(self.listen), tick: true, ..Options::default() };
         let server = Server::start(cloud, faults, options).await.with_context(|| format!("listen on {}", self.listen))?;
         let address = server.address();
-        println!("headwater-sim serves on http://{address}. Point a client at it with");
+        println!("headwater-sim listens on http://{address}");
+        println!("point a client at it with");
         println!("  export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=worker AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1");
         told_to_end().await?;
         server.stop().await;
