@@ -5,6 +5,7 @@
 //! the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
 
 mod counters;
+mod origin;
 mod shard;
 mod watermark;
 
@@ -21,7 +22,7 @@ use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
 use crate::config::{OnGap, Start, StreamSettings};
 use crate::contract::TableSchema;
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::ShardId;
 use crate::lake::{Lake, LakeError};
 use crate::lease::expiry::Observed;
 use crate::lease::gap::{Gap, GapKind};
@@ -34,6 +35,7 @@ use crate::stream::lineage::{self, Begin, Leased};
 use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
 pub use counters::{Counters, Totals};
+use origin::Origin;
 
 /// Pages in memory at once, over all shards. A page is 1 MB of records, and up to a few MB as JSON.
 const PAGES_IN_MEMORY: usize = 8;
@@ -286,6 +288,7 @@ impl Capture {
                     Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < RETENTION => Some(seconds),
                     Begin::At(_) | Begin::TrimHorizon => None,
                 },
+                found_at: Some(self.context.clock.unix_seconds()),
                 done_at: None,
             };
             self.context.leases.create(&lease).await?;
@@ -296,18 +299,14 @@ impl Capture {
 
     async fn take(&mut self, lease: &Lease, leases: &[Lease]) -> Result<(), CaptureError> {
         let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
-        let ends: Vec<(ShardId, SequenceNumber)> = leases
-            .iter()
-            .filter(|other| lease.parents.contains(&other.shard) || other.stream != lease.stream)
-            .filter_map(|other| Some((other.shard.clone(), other.last_sequence?)))
-            .collect();
+        let origin = Origin::of(&lease, leases);
         tracing::info!(shard = %lease.shard, checkpoint = ?lease.checkpoint, "reading shard");
         let shard = lease.shard.clone();
         self.held.insert(shard.clone());
         let task = shard::ShardTask::new(
             Arc::clone(&self.context),
             HeldLease::new(Arc::clone(&self.context.leases), lease),
-            ends,
+            origin,
             self.draining.clone(),
         );
         self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });

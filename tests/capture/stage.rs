@@ -418,7 +418,7 @@ async fn a_child_left_alone_for_longer_than_the_stream_remembers_is_a_gap() {
     let world = World::new().await;
     let model = Model::new([("a", shard(None, &[1], false))]);
     world.capture(&model, 1).await;
-    // The child's lease was made when its parent ended, more than a day ago; nothing of it was read since.
+    // The child's lease was made when its parent ended, more than a day ago; nothing of it was read since, and the parent's is forgotten.
     let lost_from = headwater::clock::unix_seconds() - 25 * 3600;
     let child = Lease { durable_through: Some(lost_from), ..unread_child(&world.lease_map().await[&ShardId::new("a")]) };
     world.leases().create(&child).await.unwrap();
@@ -435,13 +435,29 @@ async fn a_child_left_alone_for_longer_than_the_stream_remembers_is_a_gap() {
 fn unread_child(parent: &Lease) -> Lease {
     Lease {
         shard: ShardId::new("b"),
-        parents: vec![parent.shard.clone()],
+        parents: Vec::new(),
         owner: None,
         counter: 0,
         checkpoint: Checkpoint::TrimHorizon,
         last_sequence: None,
         ..parent.clone()
     }
+}
+
+/// Found by simulation: the worker died before the first checkpoint, and the service was down for a day.
+#[tokio::test]
+async fn a_shard_that_was_found_a_day_ago_and_has_no_checkpoint_is_a_gap() {
+    let world = World::new().await;
+    let model = Model::new([("a", shard(None, &[1], false))]);
+    world.capture(&model, 1).await;
+    let found_at = Some(headwater::clock::unix_seconds() - 25 * 3600);
+    let found = Lease { durable_through: None, found_at, ..unread_child(&world.lease_map().await[&ShardId::new("a")]) };
+    world.leases().create(&found).await.unwrap();
+    model.change(|state| state.shards.insert("b", shard(None, &[5], false)));
+    world.capture(&model, 1).await;
+    let gaps = world.gaps().await;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!((gaps[0].kind, gaps[0].origin.as_str(), gaps[0].lost_from), (GapKind::Trimmed, "b", None));
 }
 
 #[tokio::test]
