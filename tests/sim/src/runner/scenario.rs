@@ -263,7 +263,6 @@ fn possible(rng: &mut Rng) -> Vec<(&'static str, Fault)> {
         ("DescribeStream", Fault::LateListing { ms: rng.i64(100..20_000) }),
         ("DescribeStream", Fault::ParentsLookOpen),
         ("UpdateItem", Fault::ConditionFails),
-        ("PutItem", Fault::ConditionFails),
         ("PutObject", Fault::ConditionFails),
     ]);
     faults
