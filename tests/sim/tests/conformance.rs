@@ -11,7 +11,9 @@ mod wire;
 mod batches;
 mod conditions;
 mod items;
+mod leases;
 mod queries;
+mod streams;
 mod tables;
 mod updates;
 
@@ -29,14 +31,17 @@ async fn the_simulator_answers_as_dynamodb_local_does() {
     let simulator = DynamoDbLocal::start().await;
     let (local, simulator) = (Endpoint::new(local.endpoint_url()), Endpoint::new(simulator.endpoint_url()));
     let mut report = Report::default();
-    for (theme, steps) in [
+    let themes = [
         ("tables", tables::steps()),
         ("items", items::steps()),
         ("conditions", conditions::steps()),
         ("updates", updates::steps()),
         ("queries", queries::steps()),
         ("batches", batches::steps()),
-    ] {
+        ("leases", leases::steps()),
+        ("streams", streams::steps()),
+    ];
+    for (theme, steps) in themes {
         compare(theme, steps, &local, &simulator, &mut report).await;
     }
     let transcript = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance.txt");

@@ -2,11 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::step::{Step, done, refused};
+use super::step::{Step, done, refusal, refused, success};
 use super::tables::create;
 
 const INVALID: &str = "ValidationException";
 const CANCELED: &str = "TransactionCanceledException";
+
+const UNFIT: &str = "an update that does not fit its item cancels the transaction, with ValidationError among its reasons; DynamoDB Local \
+                     refuses the request";
+const TWICE: &str = "an item is in one part of a transaction only, a ConditionCheck included; DynamoDB Local tells the checks apart";
+const NO_EXPRESSION: &str = "a transaction's Update requires its UpdateExpression; DynamoDB Local does without";
+const NO_WORDS: &str = "every error has a message; DynamoDB Local has none for this one";
 
 pub(super) fn steps() -> Vec<Step> {
     let mut steps = vec![create("left", &[("pk", "S")]), create("right", &[("pk", "N"), ("sk", "S")])];
@@ -123,8 +129,12 @@ fn write(parts: &[Value]) -> Value {
     json!({ "TransactItems": parts })
 }
 
+fn changed(update: &str, value: &str) -> Value {
+    json!({ "UpdateExpression": update, "ExpressionAttributeValues": { ":v": { "N": value } } })
+}
+
 fn set(value: &str) -> Value {
-    json!({ "UpdateExpression": "SET v = :v", "ExpressionAttributeValues": { ":v": { "N": value } } })
+    changed("SET v = :v", value)
 }
 
 fn if_is(value: &str) -> Value {
@@ -135,84 +145,52 @@ fn if_absent() -> Value {
     json!({ "ConditionExpression": "attribute_not_exists(pk)" })
 }
 
+/// A refusal of a transaction, with the code for each part.
+fn canceled(codes: &[&str]) -> Value {
+    let mut answer = refusal(CANCELED);
+    answer["body"]["CancellationReasons"] = codes.iter().map(|code| json!({ "Code": code })).collect();
+    answer
+}
+
 fn transactions() -> Vec<Step> {
     let all_old = |mut members: Value| {
         members["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD".into();
         members
     };
+    let once = json!({ "ClientRequestToken": "once" });
+    let count_up = || write(&[part("Update", "left", &left("a"), changed("ADD v :v", "1"))]);
+    let four_sorts = [
+        part("Put", "left", &left("t"), if_absent()),
+        part("Update", "left", &left("a"), set("2")),
+        part("Delete", "right", &right(1), json!({ "ConditionExpression": "attribute_exists(pk)" })),
+        part("ConditionCheck", "right", &right(2), json!({ "ConditionExpression": "attribute_exists(sk)" })),
+    ];
+    let one_fails = [part("Put", "left", &left("u"), json!({})), part("ConditionCheck", "left", &left("a"), if_is("1"))];
+    let three_fail = [
+        part("ConditionCheck", "left", &left("a"), all_old(if_is("1"))),
+        part("Update", "right", &right(7), set("1")),
+        part("Put", "left", &left("t"), all_old(if_absent())),
+        part("Delete", "left", &left("nowhere"), all_old(if_is("1"))),
+    ];
+    let unfit = [
+        part("Put", "left", &left("u"), json!({})),
+        part("Update", "left", &left("a"), changed("SET v = v + :v", "1")),
+        part("Update", "left", &left("c"), changed("SET v = v + :v", "1")),
+    ];
     let mut steps = vec![
-        done("four sorts of parts in two tables", "TransactWriteItems", {
-            write(&[
-                part("Put", "left", &left("t"), if_absent()),
-                part("Update", "left", &left("a"), set("2")),
-                part("Delete", "right", &right(1), json!({ "ConditionExpression": "attribute_exists(pk)" })),
-                part("ConditionCheck", "right", &right(2), json!({ "ConditionExpression": "attribute_exists(sk)" })),
-            ])
-        }),
-        refused(
-            "one condition that fails cancels all of it",
-            "TransactWriteItems",
-            { write(&[part("Put", "left", &left("u"), json!({})), part("ConditionCheck", "left", &left("a"), if_is("1"))]) },
-            CANCELED,
+        done("four sorts of parts in two tables", "TransactWriteItems", write(&four_sorts)),
+        refused("one condition that fails cancels all of it", "TransactWriteItems", write(&one_fails), CANCELED),
+        refused("every condition that fails is told", "TransactWriteItems", write(&three_fail), CANCELED),
+        refused("an update that does not fit cancels it", "TransactWriteItems", write(&unfit), CANCELED).differs(
+            refusal(INVALID),
+            canceled(&["None", "None", "ValidationError"]),
+            UNFIT,
         ),
-        refused(
-            "every condition that fails is told",
-            "TransactWriteItems",
-            {
-                write(&[
-                    part("ConditionCheck", "left", &left("a"), all_old(if_is("1"))),
-                    part("Update", "right", &right(7), set("1")),
-                    part("Put", "left", &left("t"), all_old(if_absent())),
-                    part("Delete", "left", &left("nowhere"), all_old(if_is("1"))),
-                ])
-            },
-            CANCELED,
-        ),
-        refused(
-            "an update that does not fit cancels it",
-            "TransactWriteItems",
-            {
-                write(&[
-                    part("Put", "left", &left("u"), json!({})),
-                    part(
-                        "Update",
-                        "left",
-                        &left("a"),
-                        json!({ "UpdateExpression": "SET v = v + :s", "ExpressionAttributeValues": { ":s": { "N": "1" } } }),
-                    ),
-                    part(
-                        "Update",
-                        "left",
-                        &left("c"),
-                        json!({ "UpdateExpression": "SET v = v + :s", "ExpressionAttributeValues": { ":s": { "N": "1" } } }),
-                    ),
-                ])
-            },
-            CANCELED,
-        ),
-        done(
-            "a transaction with a token",
-            "TransactWriteItems",
-            write(&[part("Update", "left", &left("a"), {
-                json!({ "UpdateExpression": "ADD v :one", "ExpressionAttributeValues": { ":one": { "N": "1" } } })
-            })]),
-        )
-        .with(json!({ "ClientRequestToken": "once" })),
-        done(
-            "is made once",
-            "TransactWriteItems",
-            write(&[part("Update", "left", &left("a"), {
-                json!({ "UpdateExpression": "ADD v :one", "ExpressionAttributeValues": { ":one": { "N": "1" } } })
-            })]),
-        )
-        .with(json!({ "ClientRequestToken": "once" })),
-        refused(
-            "and its token is for it alone",
-            "TransactWriteItems",
-            write(&[part("Put", "left", &left("w"), json!({}))]),
-            "IdempotentParameterMismatchException",
-        )
-        .with(json!({ "ClientRequestToken": "once" })),
+        done("a transaction with a token", "TransactWriteItems", count_up()).with(once.clone()),
+        done("is made once", "TransactWriteItems", count_up()).with(once.clone()),
+        refused("and its token is for it alone", "TransactWriteItems", write(&one_fails), "IdempotentParameterMismatchException")
+            .with(once)
+            .differs_at("/message", Value::Null, json!("<text>"), NO_WORDS),
     ];
     steps.extend(everything());
     steps
@@ -228,14 +206,22 @@ fn refused_transactions() -> Vec<Step> {
         refuse("and not one more", &many(101)),
         refuse("a transaction has a part", &[]),
         refuse("an item is in one part", &[plain("x"), part("Update", "left", &left("x"), set("1"))]),
-        refuse("and not checked in another", &[plain("x"), part("ConditionCheck", "left", &left("x"), if_absent())]),
+        refuse("and not checked in another", &[plain("x"), part("ConditionCheck", "left", &left("x"), if_absent())]).differs(
+            canceled(&["None", "ConditionalCheckFailed"]),
+            refusal(INVALID),
+            TWICE,
+        ),
         refuse("a part is of one sort", &[json!({})]),
         refuse(
             "and not of two",
             &[json!({ "Put": { "TableName": "left", "Item": left("x") }, "Delete": { "TableName": "left", "Key": left("y") } })],
         ),
         refuse("a check has a condition", &[part("ConditionCheck", "left", &left("x"), json!({}))]),
-        refuse("an update has an expression", &[part("Update", "left", &left("x"), json!({}))]),
+        refuse("an update has an expression", &[part("Update", "left", &left("a"), json!({}))]).differs(
+            success(json!({})),
+            refusal(INVALID),
+            NO_EXPRESSION,
+        ),
         refuse("an expression is one", &[part("Update", "left", &left("x"), json!({ "UpdateExpression": "SET" }))]),
         refuse("a condition is one", &[part("Put", "left", &left("x"), json!({ "ConditionExpression": "pk" }))]),
         refused(
@@ -245,16 +231,16 @@ fn refused_transactions() -> Vec<Step> {
             "ResourceNotFoundException",
         ),
         refused(
-            "a key that does not fit cancels the transaction",
+            "every key fits its table",
             "TransactWriteItems",
             write(&[plain("x"), part("Delete", "right", &left("x"), json!({}))]),
-            CANCELED,
+            INVALID,
         ),
         refused(
-            "so does a value that is none",
+            "every value is one",
             "TransactWriteItems",
             write(&[plain("x"), part("Put", "left", &with_value(left("y"), "one"), json!({}))]),
-            CANCELED,
+            INVALID,
         ),
     ];
     steps.extend(everything());
@@ -264,7 +250,7 @@ fn refused_transactions() -> Vec<Step> {
 fn transactional_reads() -> Vec<Step> {
     let get = |table: &str, key: &Value| json!({ "Get": { "TableName": table, "Key": key } });
     let read = |parts: &[Value]| json!({ "TransactItems": parts });
-    let projected = json!({ "Get": { "TableName": "left", "Key": left("a"), "ProjectionExpression": "#v", "ExpressionAttributeNames": { "#v": "v" } } });
+    let projected = json!({ "Get": { "TableName": "left", "Key": left("t"), "ProjectionExpression": "#v", "ExpressionAttributeNames": { "#v": "v" } } });
     vec![
         done("items of two tables, in the order of the request", "TransactGetItems", {
             read(&[get("right", &right(2)), get("left", &left("nowhere")), get("left", &left("a")), projected])

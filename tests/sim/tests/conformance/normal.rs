@@ -39,8 +39,8 @@ pub(super) fn normalised(operation: &str, reply: Reply) -> Result<Value, String>
         let kind = members.remove("__type").and_then(|kind| kind.as_str().map(str::to_owned)).ok_or("an error without __type")?;
         answer["error"] = kind.rsplit('#').next().into();
         let message = members.remove("message").or_else(|| members.remove("Message"));
-        if message.is_none_or(|message| message.as_str().is_none_or(str::is_empty)) {
-            return Err(format!("{kind} has no message"));
+        if message.is_some_and(|message| message.as_str().is_some_and(|text| !text.is_empty())) {
+            answer["message"] = "<text>".into();
         }
     }
     if let Some(Value::Array(reasons)) = members.get_mut("CancellationReasons") {
@@ -127,14 +127,16 @@ fn word(name: &str, member: &Value) -> Option<Result<String, &'static str>> {
     let check = |holds: bool, word: &str, wrong| Some(if holds { Ok(word.to_owned()) } else { Err(wrong) });
     let text = member.as_str();
     match name {
-        "TableArn" | "StreamArn" | "LatestStreamArn" => Some(arn(text?)),
+        "TableArn" | "StreamArn" | "LatestStreamArn" | "LastEvaluatedStreamArn" => Some(arn(text?)),
         "LatestStreamLabel" | "StreamLabel" => check(is_label(text?), "<label>", "not a time"),
         "CreationDateTime" | "CreationRequestDateTime" => check(is_recent(member.as_f64()?), "<time>", "not now"),
         "ApproximateCreationDateTime" => {
             let seconds = member.as_f64()?;
             check(is_recent(seconds) && seconds.fract() == 0.0, "<time>", "not now, in whole seconds")
         }
-        "ShardId" | "ParentShardId" => check(is_shard(text?), "<shard>", "not a time and a number in hexadecimal digits"),
+        "ShardId" | "ParentShardId" | "LastEvaluatedShardId" => {
+            check(is_shard(text?), "<shard>", "not a time and a number in hexadecimal digits")
+        }
         "SequenceNumber" | "StartingSequenceNumber" | "EndingSequenceNumber" => {
             let digits = text?;
             check(

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::normal::normalised;
-use super::step::{Kept, Step, filled};
-use super::wire::Endpoint;
+use super::step::{Extent, Kept, Step, filled};
+use super::wire::{Endpoint, Reply};
 
 /// No script has more pages than this for one request.
 const PAGES: usize = 50;
@@ -63,8 +63,22 @@ impl Side<'_> {
     /// The normalised answer to a step.
     async fn ask(&mut self, step: &Step) -> Result<Value, String> {
         let request = filled(&step.body, &self.kept);
-        if step.all_pages {
-            return self.all_pages(step.operation, request).await;
+        match step.extent {
+            Extent::Once => {}
+            Extent::Pages => {
+                let (items, pages) = self.all_pages(step.operation, request).await?;
+                return of_several(step.operation, json!({ "Items": items, "CountsOfPages": pages }));
+            }
+            Extent::Segments(segments) => {
+                let mut all = Vec::new();
+                for segment in 0..segments {
+                    let mut request = request.clone();
+                    request["Segment"] = segment.into();
+                    request["TotalSegments"] = segments.into();
+                    all.extend(self.all_pages(step.operation, request).await?.0);
+                }
+                return of_several(step.operation, json!({ "Items": all }));
+            }
         }
         let reply = self.endpoint.post(step.operation, &request).await?;
         for (name, pointer) in &step.keeps {
@@ -74,24 +88,27 @@ impl Side<'_> {
         normalised(step.operation, reply)
     }
 
-    /// The pages of a Scan or a Query as one answer, which tells how many items came with each of them.
-    async fn all_pages(&self, operation: &str, mut request: Value) -> Result<Value, String> {
+    /// The items of all pages of a Scan or a Query, and how many items came with each page, after and before the filter.
+    async fn all_pages(&self, operation: &str, mut request: Value) -> Result<(Vec<Value>, Vec<Value>), String> {
         let mut items = Vec::new();
         let mut pages = Vec::new();
         while pages.len() < PAGES {
-            let mut reply = self.endpoint.post(operation, &request).await?;
-            let members = reply.body.as_object_mut().map(std::mem::take).unwrap_or_default();
-            let Some(Value::Array(page)) = members.get("Items") else { return Err(format!("a page without items: {members:?}")) };
+            let Reply { body, .. } = self.endpoint.post(operation, &request).await?;
+            let Some(Value::Array(page)) = body.get("Items") else { return Err(format!("a page without items: {body}")) };
             items.extend(page.iter().cloned());
-            pages.push(json!([members.get("Count"), members.get("ScannedCount")]));
-            let Some(last) = members.get("LastEvaluatedKey") else {
-                reply.body = json!({ "Items": items, "CountsOfPages": pages });
-                return normalised(operation, reply);
-            };
-            request["ExclusiveStartKey"] = last.clone();
+            pages.push(json!([body.get("Count"), body.get("ScannedCount")]));
+            match body.get("LastEvaluatedKey") {
+                None => return Ok((items, pages)),
+                Some(last) => request["ExclusiveStartKey"] = last.clone(),
+            }
         }
         Err(format!("there is no last page after {PAGES}"))
     }
+}
+
+/// Several answers as one.
+fn of_several(operation: &str, body: Value) -> Result<Value, String> {
+    normalised(operation, Reply { status: 200, body })
 }
 
 /// Compares two answers but for the stated differences, which have to be there.

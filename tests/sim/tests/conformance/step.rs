@@ -16,10 +16,21 @@ pub(super) struct Step {
     pub(super) refusal: Option<&'static str>,
     /// What to keep of the answer for later steps: the name, and a JSON pointer into the answer's body.
     pub(super) keeps: Vec<(&'static str, &'static str)>,
-    /// The request is repeated with `ExclusiveStartKey` to the last page, and the pages are judged as one answer.
-    pub(super) all_pages: bool,
+    /// Whether one request is all there is to it.
+    pub(super) extent: Extent,
     /// Where the two services are known to differ.
     pub(super) differences: Vec<Difference>,
+}
+
+/// How many requests a step makes. Several are judged as one answer.
+#[derive(Clone, Copy)]
+pub(super) enum Extent {
+    /// One.
+    Once,
+    /// As many as there are pages: each starts where the one before it ended.
+    Pages,
+    /// As many as all segments of a scan have pages. Which item is in which segment is up to the service.
+    Segments(usize),
 }
 
 /// A part of an answer in which DynamoDB Local departs from what AWS documents.
@@ -36,7 +47,7 @@ pub(super) struct Difference {
 
 /// A request that is to succeed.
 pub(super) fn done(name: impl Into<String>, operation: &'static str, body: Value) -> Step {
-    Step { name: name.into(), operation, body, refusal: None, keeps: Vec::new(), all_pages: false, differences: Vec::new() }
+    Step { name: name.into(), operation, body, refusal: None, keeps: Vec::new(), extent: Extent::Once, differences: Vec::new() }
 }
 
 /// A request that is to be refused with this error.
@@ -53,7 +64,13 @@ impl Step {
 
     /// Repeats the request to the last page.
     pub(super) fn to_the_last_page(mut self) -> Self {
-        self.all_pages = true;
+        self.extent = Extent::Pages;
+        self
+    }
+
+    /// Repeats a scan for every one of so many segments, each to its last page.
+    pub(super) fn in_segments(mut self, segments: usize) -> Self {
+        self.extent = Extent::Segments(segments);
         self
     }
 
@@ -83,12 +100,12 @@ pub(super) fn success(body: Value) -> Value {
 
 /// A normalised refusal that carries nothing but its code.
 pub(super) fn refusal(code: &str) -> Value {
-    json!({ "status": 400, "error": code, "body": {} })
+    json!({ "status": 400, "error": code, "message": "<text>", "body": {} })
 }
 
 /// DynamoDB Local's answer where it does not check a request before it fails on it.
 pub(super) fn crash() -> Value {
-    json!({ "status": 500, "error": "InternalFailure", "body": {} })
+    json!({ "status": 500, "error": "InternalFailure", "message": "<text>", "body": {} })
 }
 
 /// What earlier steps kept of one service's answers.
