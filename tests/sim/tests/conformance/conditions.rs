@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::step::{Step, done, refused, with_used};
+use super::step::{Step, done, refusal, refused, success, with_used};
 use super::tables::create;
 
 /// The item that all conditions are judged on.
@@ -327,6 +327,96 @@ fn request(condition: &str) -> Value {
     )
 }
 
+/// Words of which each is reserved: as an attribute's name it needs a placeholder.
+const RESERVED: &[&str] = &[
+    "abort",
+    "add",
+    "at",
+    "attribute",
+    "bucket",
+    "copy",
+    "count",
+    "counter",
+    "data",
+    "date",
+    "delete",
+    "empty",
+    "group",
+    "hash",
+    "index",
+    "items",
+    "key",
+    "list",
+    "map",
+    "missing",
+    "name",
+    "Name",
+    "NAMES",
+    "number",
+    "order",
+    "owner",
+    "partition",
+    "primary",
+    "range",
+    "region",
+    "remove",
+    "role",
+    "segment",
+    "set",
+    "state",
+    "status",
+    "STATUS",
+    "table",
+    "time",
+    "timestamp",
+    "total",
+    "ttl",
+    "type",
+    "update",
+    "user",
+    "value",
+    "values",
+    "view",
+    "year",
+    "zone",
+];
+
+/// Words that look as if they were.
+const NOT_RESERVED: &[&str] = &[
+    "id",
+    "pk",
+    "sk",
+    "sequence_number",
+    "lost",
+    "version",
+    "event",
+    "checkpoint",
+    "lease",
+    "worker",
+    "price",
+    "amount",
+    "customer",
+    "email",
+    "created",
+    "kind",
+    "payload",
+    "currency",
+    "quantity",
+    "names_of",
+];
+
+fn words() -> Vec<Step> {
+    let about = |word: &str| request(&format!("attribute_not_exists({word}) OR attribute_exists({word})"));
+    let reserved = RESERVED.iter().map(|word| refused(format!("'{word}' is reserved"), "UpdateItem", about(word), "ValidationException"));
+    let free = NOT_RESERVED.iter().map(|word| done(format!("'{word}' is not reserved"), "UpdateItem", about(word)));
+    let size = refused("'size' is reserved", "UpdateItem", about("size"), "ValidationException").differs(
+        success(json!({})),
+        refusal("ValidationException"),
+        "SIZE stands on the documented list of reserved words; DynamoDB Local takes it for an attribute where it is no function",
+    );
+    reserved.chain(free).chain([size]).map(|step| step.with(json!({ "Key": key() }))).collect()
+}
+
 pub(super) fn steps() -> Vec<Step> {
     let mut steps = vec![
         create("conditions", &[("pk", "S")]),
@@ -347,6 +437,7 @@ pub(super) fn steps() -> Vec<Step> {
         let step = refused(format!("no condition is '{condition}'"), "PutItem", request(condition), "ValidationException");
         steps.push(step.with(json!({ "Item": item() })));
     }
+    steps.extend(words());
     steps.extend(placeholders());
     steps.extend(failures());
     steps
