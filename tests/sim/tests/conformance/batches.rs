@@ -77,7 +77,7 @@ fn batch_writes() -> Vec<Step> {
         refused(
             "and not both",
             "BatchWriteItem",
-            { write(&[json!({ "PutRequest": { "Item": left("x") }, "DeleteRequest": { "Key": left("y") } })]) },
+            write(&[json!({ "PutRequest": { "Item": left("x") }, "DeleteRequest": { "Key": left("y") } })]),
             INVALID,
         ),
     ];
@@ -218,7 +218,7 @@ fn refused_transactions() -> Vec<Step> {
         ),
         refuse("a check has a condition", &[part("ConditionCheck", "left", &left("x"), json!({}))]),
         refuse("an update has an expression", &[part("Update", "left", &left("a"), json!({}))]).differs(
-            success(json!({})),
+            success(&json!({})),
             refusal(INVALID),
             NO_EXPRESSION,
         ),

@@ -410,7 +410,7 @@ fn words() -> Vec<Step> {
     let reserved = RESERVED.iter().map(|word| refused(format!("'{word}' is reserved"), "UpdateItem", about(word), "ValidationException"));
     let free = NOT_RESERVED.iter().map(|word| done(format!("'{word}' is not reserved"), "UpdateItem", about(word)));
     let size = refused("'size' is reserved", "UpdateItem", about("size"), "ValidationException").differs(
-        success(json!({})),
+        success(&json!({})),
         refusal("ValidationException"),
         "SIZE stands on the documented list of reserved words; DynamoDB Local takes it for an attribute where it is no function",
     );

@@ -131,12 +131,12 @@ pub(super) fn steps() -> Vec<Step> {
     let mut steps = vec![create("items", &[("pk", "S")]), create("ranges", &[("pk", "N"), ("sk", "B")])];
     steps.extend(returned());
     for number in NUMBERS {
-        steps.extend(written_and_read(&format!("the number {number}"), json!({ "N": number })));
+        steps.extend(written_and_read(&format!("the number {number}"), &json!({ "N": number })));
     }
     for (name, value) in good_values() {
-        steps.extend(written_and_read(name, value));
+        steps.extend(written_and_read(name, &value));
     }
-    let [written, read] = written_and_read("a number in a list", json!({ "L": [{ "N": "01.0" }] }));
+    let [written, read] = written_and_read("a number in a list", &json!({ "L": [{ "N": "01.0" }] }));
     let trimmed = "numbers lose their leading and trailing zeros wherever they stand; DynamoDB Local leaves them inside of lists and maps";
     steps.extend([written, read.differs_at("/body/Item/v/L/0/N", json!("01.0"), json!("1"), trimmed)]);
     for text in NO_NUMBERS {
@@ -167,7 +167,7 @@ fn key() -> Value {
     json!({ "TableName": "items", "Key": { "pk": { "S": "a" } } })
 }
 
-fn written_and_read(name: &str, value: Value) -> [Step; 2] {
+fn written_and_read(name: &str, value: &Value) -> [Step; 2] {
     [done(format!("{name} is written"), "PutItem", put(json!({ "v": value }))), done(format!("{name} is read"), "GetItem", key())]
 }
 

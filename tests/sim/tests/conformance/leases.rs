@@ -32,7 +32,7 @@ pub(super) fn steps() -> Vec<Step> {
         release("a lease is given up", 5, "beta"),
         take("and taken by another", SHARD, 6, "gamma", true),
         done("all leases and gaps are read", "Scan", json!({ "TableName": "leases", "ConsistentRead": true })),
-        done("in pages", "Scan", json!({ "TableName": "leases", "ConsistentRead": true, "Limit": 1 })).to_the_last_page(),
+        done("in pages", "Scan", json!({ "TableName": "leases", "ConsistentRead": true, "Limit": 1 })).through_all_pages(),
         forget("a lease that changed is not forgotten", 6, false),
         forget("one that did not is", 7, true),
         forget("but only once", 7, false),
@@ -86,7 +86,7 @@ fn take(name: &str, shard: &str, seen: u64, owner: &str, holds: bool) -> Step {
 }
 
 /// A write of the lease's holder: what else it sets and removes, and the values of that.
-fn held(name: &str, seen: u64, owner: &str, update: &str, values: Value, holds: bool) -> Step {
+fn held(name: &str, seen: u64, owner: &str, update: &str, values: &Value, holds: bool) -> Step {
     let mut request = json!({
         "UpdateExpression": format!("SET leaseCounter = :next{update}"),
         "ConditionExpression": "leaseCounter = :seen AND leaseOwner = :owner AND attribute_not_exists(checkpointOwner)",
@@ -103,21 +103,21 @@ fn number(value: u64) -> Value {
 }
 
 fn renew(name: &str, seen: u64, owner: &str, holds: bool) -> Step {
-    held(name, seen, owner, ", durableThrough = :through", json!({ ":through": { "N": "1795230000" } }), holds)
+    held(name, seen, owner, ", durableThrough = :through", &json!({ ":through": { "N": "1795230000" } }), holds)
 }
 
 fn checkpoint(name: &str, seen: u64, owner: &str, sequence: &str) -> Step {
     let values = json!({ ":checkpoint": { "S": sequence }, ":zero": { "N": "0" }, ":last": { "S": sequence } });
-    held(name, seen, owner, ", checkpoint = :checkpoint, ownerSwitchesSinceCheckpoint = :zero, lastSequence = :last", values, true)
+    held(name, seen, owner, ", checkpoint = :checkpoint, ownerSwitchesSinceCheckpoint = :zero, lastSequence = :last", &values, true)
 }
 
 fn end(name: &str, seen: u64, owner: &str) -> Step {
     let values = json!({ ":checkpoint": { "S": "SHARD_END" }, ":zero": { "N": "0" }, ":done": { "N": "1795244400" } });
-    held(name, seen, owner, ", doneAt = :done, checkpoint = :checkpoint, ownerSwitchesSinceCheckpoint = :zero", values, true)
+    held(name, seen, owner, ", doneAt = :done, checkpoint = :checkpoint, ownerSwitchesSinceCheckpoint = :zero", &values, true)
 }
 
 fn release(name: &str, seen: u64, owner: &str) -> Step {
-    held(name, seen, owner, " REMOVE leaseOwner", json!({}), true)
+    held(name, seen, owner, " REMOVE leaseOwner", &json!({}), true)
 }
 
 fn read(shard: &str) -> Step {

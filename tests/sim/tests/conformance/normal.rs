@@ -57,7 +57,7 @@ pub(super) fn normalised(operation: &str, reply: Reply) -> Result<Value, String>
     match (operation, members) {
         ("Scan", members) => members.get_mut("Items").into_iter().for_each(sort),
         ("BatchGetItem", members) => {
-            members.get_mut("Responses").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut).for_each(sort)
+            members.get_mut("Responses").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut).for_each(sort);
         }
         _ => {}
     }

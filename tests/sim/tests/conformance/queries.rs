@@ -179,14 +179,14 @@ fn pages() -> Vec<Step> {
             .with(json!({ "ExclusiveStartKey": { "pk": { "S": "a" }, "sk": { "N": "1" }, "x": { "N": "1" } } })),
     ];
     for limit in [1, 2, 3, 4, 9, 10] {
-        steps.push(done(format!("all pages of {limit}"), "Query", all()).with(json!({ "Limit": limit })).to_the_last_page());
+        steps.push(done(format!("all pages of {limit}"), "Query", all()).with(json!({ "Limit": limit })).through_all_pages());
         steps.push(
             done(format!("all pages of {limit} backwards"), "Query", all())
                 .with(json!({ "Limit": limit }))
                 .with(backwards.clone())
-                .to_the_last_page(),
+                .through_all_pages(),
         );
-        steps.push(done(format!("all filtered pages of {limit}"), "Query", filtered()).with(json!({ "Limit": limit })).to_the_last_page());
+        steps.push(done(format!("all filtered pages of {limit}"), "Query", filtered()).with(json!({ "Limit": limit })).through_all_pages());
     }
     steps
 }
@@ -265,9 +265,9 @@ fn scans() -> Vec<Step> {
     ];
     for limit in [1, 3, 7, 8] {
         let unsorted = json!({ "TableName": "unsorted", "Limit": limit });
-        steps.push(done(format!("a scan in pages of {limit}"), "Scan", unsorted).to_the_last_page());
+        steps.push(done(format!("a scan in pages of {limit}"), "Scan", unsorted).through_all_pages());
         let some = filtered("parity = :even");
-        steps.push(done(format!("a filtered scan in pages of {limit}"), "Scan", some).with(json!({ "Limit": limit })).to_the_last_page());
+        steps.push(done(format!("a filtered scan in pages of {limit}"), "Scan", some).with(json!({ "Limit": limit })).through_all_pages());
     }
     for segments in [2, 3, 10] {
         steps.push(done(format!("{segments} segments hold every item once"), "Scan", table()).in_segments(segments));

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn answer(status: &str) -> Value {
-        success(json!({ "Table": { "Name": "t", "Status": status } }))
+        success(&json!({ "Table": { "Name": "t", "Status": status } }))
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_stated_difference_excuses_nothing_else() {
         let step = done("a step", "DescribeTable", json!({})).differs_at("/body/Table/Status", json!("x"), json!("y"), "a reason");
-        let other = success(json!({ "Table": { "Name": "other", "Status": "y" } }));
+        let other = success(&json!({ "Table": { "Name": "other", "Status": "y" } }));
         assert_eq!(judge(&step, answer("x"), other), Err("the answers differ at '/body/Table/Name'".to_owned()));
     }
 }

@@ -63,7 +63,7 @@ impl Step {
     }
 
     /// Repeats the request to the last page.
-    pub(super) fn to_the_last_page(mut self) -> Self {
+    pub(super) fn through_all_pages(mut self) -> Self {
         self.extent = Extent::Pages;
         self
     }
@@ -94,7 +94,7 @@ impl Step {
 }
 
 /// A normalised answer of success.
-pub(super) fn success(body: Value) -> Value {
+pub(super) fn success(body: &Value) -> Value {
     json!({ "status": 200, "body": body })
 }
 

@@ -160,7 +160,7 @@ fn refused_reads() -> Vec<Step> {
         })
         .differs(
             crash(),
-            success(json!({ "ShardIterator": "<iterator>" })),
+            success(&json!({ "ShardIterator": "<iterator>" })),
             "AT_TIMESTAMP is documented; DynamoDB Local fails on it",
         ),
         read("an iterator is one", json!({ "ShardIterator": "somewhere" })),
@@ -215,7 +215,7 @@ fn disabled_and_enabled_again() -> Vec<Step> {
         refused(
             "the one's shard is not the other's",
             "GetShardIterator",
-            { json!({ "StreamArn": "${arn}", "ShardId": "${fresh shard}", "ShardIteratorType": "LATEST" }) },
+            json!({ "StreamArn": "${arn}", "ShardId": "${fresh shard}", "ShardIteratorType": "LATEST" }),
             MISSING,
         ),
         done("an iterator of the second one", "GetShardIterator", {
