@@ -5,12 +5,21 @@
 
 pub mod buckets;
 pub mod call;
+#[cfg(feature = "runner")]
+pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod cloud;
+pub mod control;
 pub mod dynamodb;
+pub mod faults;
 pub mod firehose;
 pub mod item;
 pub mod journal;
 pub mod kinesis;
+#[cfg(feature = "runner")]
+pub mod runner;
+pub mod s3;
 pub mod sequence;
+pub mod server;
 pub mod streams;

@@ -1,3 +1,12 @@
 //! The simulator's command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    headwater_sim::cli::Cli::parse().run().unwrap_or_else(|error| {
+        eprintln!("headwater-sim: {error:#}");
+        ExitCode::FAILURE
+    })
+}
