@@ -24,12 +24,13 @@ use run::{Report, compare};
 use wire::Endpoint;
 
 use crate::dynamodb_local::DynamoDbLocal;
+use crate::simulator;
 
 #[tokio::test]
 async fn the_simulator_answers_as_dynamodb_local_does() {
-    let local = DynamoDbLocal::start().await;
-    let simulator = DynamoDbLocal::start().await;
-    let (local, simulator) = (Endpoint::new(local.endpoint_url()), Endpoint::new(simulator.endpoint_url()));
+    let process = DynamoDbLocal::start().await;
+    let server = simulator::start().await;
+    let (local, simulator) = (Endpoint::new(process.endpoint_url()), Endpoint::new(&simulator::url(&server)));
     let mut report = Report::default();
     let themes = [
         ("tables", tables::steps()),

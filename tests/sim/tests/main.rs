@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod boto3;
 mod conformance;
+mod simulator;
 
 #[expect(dead_code, reason = "the settings for child processes serve the main package's tests")]
 #[path = "../../support/aws.rs"]
