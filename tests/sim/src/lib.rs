@@ -13,6 +13,7 @@ pub mod cloud;
 pub mod control;
 pub mod dynamodb;
 pub mod faults;
+mod encoding;
 pub mod firehose;
 pub mod item;
 pub mod journal;

@@ -46,7 +46,7 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
         report.transcript += &shown;
         let verdict = match answers {
             (Ok(local), Ok(simulator)) => judge(&step, local, simulator),
-            (Err(_), _) | (_, Err(_)) => Err("an answer is not what any service would say".to_owned()),
+            (Err(wrong), _) | (_, Err(wrong)) => Err(wrong),
         };
         if let Err(why) = verdict {
             report.mismatches.push(format!("{shown}    {why}"));
@@ -62,7 +62,7 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
 impl Side<'_> {
     /// The normalised answer to a step.
     async fn ask(&mut self, step: &Step) -> Result<Value, String> {
-        let request = filled(&step.body, &self.kept);
+        let request = filled(&step.body, &self.kept)?;
         match step.extent {
             Extent::Once => {}
             Extent::Pages => {

@@ -112,29 +112,29 @@ pub(super) fn crash() -> Value {
 pub(super) type Kept = BTreeMap<&'static str, Value>;
 
 /// The request with what was kept in place of its `${…}`.
-pub(super) fn filled(body: &Value, kept: &Kept) -> Value {
+pub(super) fn filled(body: &Value, kept: &Kept) -> Result<Value, String> {
     match body {
         Value::String(text) => filled_text(text, kept),
         Value::Array(values) => values.iter().map(|value| filled(value, kept)).collect(),
-        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), filled(value, kept))).collect(),
-        other => other.clone(),
+        Value::Object(members) => members.iter().map(|(name, value)| Ok((name.clone(), filled(value, kept)?))).collect(),
+        other => Ok(other.clone()),
     }
 }
 
-fn filled_text(text: &str, kept: &Kept) -> Value {
-    let find = |name: &str| kept.get(name).unwrap_or_else(|| panic!("no earlier step kept '{name}'"));
+fn filled_text(text: &str, kept: &Kept) -> Result<Value, String> {
+    let find = |name: &str| kept.get(name).ok_or_else(|| format!("no earlier step kept '{name}'"));
     // A placeholder alone stands for any JSON, in a longer text for text.
     if let Some(name) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
-        return find(name).clone();
+        return find(name).cloned();
     }
     let mut parts = text.split("${");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (name, rest) = part.split_once('}').unwrap();
-        whole.push_str(find(name).as_str().unwrap());
+        whole.push_str(find(name)?.as_str().unwrap());
         whole.push_str(rest);
     }
-    whole.into()
+    Ok(whole.into())
 }
 
 /// Adds the values and names that an expression mentions, out of all that a theme knows: one that is not used is an error.
@@ -168,7 +168,8 @@ mod tests {
     fn what_was_kept_stands_in_later_requests() {
         let kept = Kept::from([("arn", json!("arn:1")), ("key", json!({ "pk": { "S": "a" } }))]);
         let body = json!({ "StreamArn": "${arn}/none", "Key": ["${key}"] });
-        assert_eq!(filled(&body, &kept), json!({ "StreamArn": "arn:1/none", "Key": [{ "pk": { "S": "a" } }] }));
+        assert_eq!(filled(&body, &kept), Ok(json!({ "StreamArn": "arn:1/none", "Key": [{ "pk": { "S": "a" } }] })));
+        assert_eq!(filled(&json!("${nothing}"), &kept), Err("no earlier step kept 'nothing'".to_owned()));
     }
 
     #[test]
