@@ -50,9 +50,6 @@ impl Firehose {
             stream.advance(kinesis, buckets, now, journal);
         }
     }
-
-    /// Delivers the batches whose time has come.
-    pub fn tick(&mut self, _kinesis: &mut crate::kinesis::Kinesis, _buckets: &mut Buckets, _now: i64, _journal: &crate::journal::Journal) {}
 }
 
 #[cfg(test)]
