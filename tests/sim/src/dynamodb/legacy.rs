@@ -1,0 +1,235 @@
+//! The parameters from before there were expressions, which older clients still send: `Expected`, `AttributeUpdates`, `KeyConditions`,
+//! `QueryFilter` and `ScanFilter`. They become conditions and updates like any other.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::expression::{Comparison, Condition, Operand, Path, SetValue, Update};
+use crate::call::ApiError;
+use crate::item::{AttributeValue, canonical};
+
+/// ConditionalOperator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum ConditionalOperator {
+    #[default]
+    And,
+    Or,
+}
+
+/// What is expected of an attribute.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Expected {
+    value: Option<AttributeValue>,
+    exists: Option<bool>,
+    comparison_operator: Option<Operator>,
+    attribute_value_list: Option<Vec<AttributeValue>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Operator {
+    Eq,
+    Ne,
+    Le,
+    Lt,
+    Ge,
+    Gt,
+    NotNull,
+    Null,
+    Contains,
+    NotContains,
+    BeginsWith,
+    In,
+    Between,
+}
+
+/// What is done to an attribute.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AttributeUpdate {
+    value: Option<AttributeValue>,
+    #[serde(default)]
+    action: Action,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Action {
+    #[default]
+    Put,
+    Add,
+    Delete,
+}
+
+/// The condition that all (or any) of these make.
+pub(super) fn condition(conditions: BTreeMap<String, Expected>, operator: ConditionalOperator) -> Result<Option<Condition>, ApiError> {
+    let mut joined: Option<Condition> = None;
+    for (name, expected) in conditions {
+        let condition = Box::new(expected.condition(&name)?);
+        joined = Some(match (joined, operator) {
+            (None, _) => *condition,
+            (Some(left), ConditionalOperator::And) => Condition::And(Box::new(left), condition),
+            (Some(left), ConditionalOperator::Or) => Condition::Or(Box::new(left), condition),
+        });
+    }
+    Ok(joined)
+}
+
+impl Expected {
+    fn condition(self, name: &str) -> Result<Condition, ApiError> {
+        let values = self.attribute_value_list.into_iter().flatten().chain(self.value);
+        let mut values: Vec<Operand> = values.map(|value| checked(value).map(Operand::Value)).collect::<Result<_, _>>()?;
+        let operator = match (self.comparison_operator, self.exists) {
+            (Some(operator), None) => operator,
+            (Some(_), Some(_)) => return Err(invalid(name, "Exists and ComparisonOperator cannot be used together")),
+            (None, Some(false)) if values.is_empty() => Operator::Null,
+            (None, Some(false)) => return Err(invalid(name, "Value cannot be used when Exists is false")),
+            (None, exists) if values.is_empty() => {
+                let exists = if exists.is_some() { "true" } else { "null" };
+                return Err(invalid(name, format_args!("Value must be provided when Exists is {exists}")));
+            }
+            (None, _) => Operator::Eq,
+        };
+        let needed = match operator {
+            Operator::Null | Operator::NotNull => 0..=0,
+            Operator::Between => 2..=2,
+            Operator::In => 1..=100,
+            _ => 1..=1,
+        };
+        if !needed.contains(&values.len()) {
+            let count = values.len();
+            return Err(invalid(name, format_args!("Invalid number of argument(s) for the {operator:?} ComparisonOperator: {count}")));
+        }
+        let path = Path::of_attribute(name);
+        let exists = Condition::Exists(path.clone());
+        let attribute = Operand::Path(path);
+        let last = values.pop();
+        Ok(match (operator, last) {
+            (Operator::Null, _) => Condition::Not(Box::new(exists)),
+            (Operator::NotNull, _) | (_, None) => exists,
+            (Operator::Eq, Some(value)) => Condition::Compare(attribute, Comparison::Equal, value),
+            (Operator::Ne, Some(value)) => Condition::Compare(attribute, Comparison::Unequal, value),
+            (Operator::Le, Some(value)) => Condition::Compare(attribute, Comparison::LessOrEqual, value),
+            (Operator::Lt, Some(value)) => Condition::Compare(attribute, Comparison::Less, value),
+            (Operator::Ge, Some(value)) => Condition::Compare(attribute, Comparison::GreaterOrEqual, value),
+            (Operator::Gt, Some(value)) => Condition::Compare(attribute, Comparison::Greater, value),
+            (Operator::Contains, Some(value)) => Condition::Contains(attribute, value),
+            (Operator::NotContains, Some(value)) => {
+                Condition::And(Box::new(exists), Box::new(Condition::Not(Box::new(Condition::Contains(attribute, value)))))
+            }
+            (Operator::BeginsWith, Some(value)) => Condition::BeginsWith(attribute, value),
+            (Operator::In, Some(value)) => {
+                values.push(value);
+                Condition::In(attribute, values)
+            }
+            (Operator::Between, Some(high)) => match values.pop() {
+                Some(low) => Condition::Between(attribute, low, high),
+                None => Condition::Compare(attribute, Comparison::LessOrEqual, high),
+            },
+        })
+    }
+}
+
+/// The update that these make.
+pub(super) fn update(updates: BTreeMap<String, AttributeUpdate>) -> Result<Update, ApiError> {
+    let mut update = Update::default();
+    for (name, AttributeUpdate { value, action }) in updates {
+        let path = Path::of_attribute(&name);
+        match (action, value.map(checked).transpose()?) {
+            (Action::Delete, None) => update.remove.push(path),
+            (_, None) => return Err(invalid(&name, "Only DELETE action is allowed when no attribute value is specified")),
+            (Action::Put, Some(value)) => update.set.push((path, SetValue::Value(value))),
+            (Action::Add, Some(value @ (AttributeValue::N(_) | AttributeValue::SS(_) | AttributeValue::NS(_) | AttributeValue::BS(_)))) => {
+                update.add.push((path, value));
+            }
+            (Action::Delete, Some(value @ (AttributeValue::SS(_) | AttributeValue::NS(_) | AttributeValue::BS(_)))) => {
+                update.delete.push((path, value));
+            }
+            (action, Some(value)) => {
+                let kind = value.kind();
+                return Err(invalid(&name, format_args!("{action:?} action is not supported for the type {kind}")));
+            }
+        }
+    }
+    Ok(update)
+}
+
+fn checked(mut value: AttributeValue) -> Result<AttributeValue, ApiError> {
+    canonical::check_value(&mut value).map_err(|error| ApiError::validation(error.to_string()))?;
+    Ok(value)
+}
+
+fn invalid(attribute: &str, what: impl std::fmt::Display) -> ApiError {
+    ApiError::validation(format!("One or more parameter values were invalid: {what} for Attribute: {attribute}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::item::Item;
+
+    const ITEM: &str = r#"{"n":{"N":"5"},"l":{"SS":["a","b"]}}"#;
+
+    fn holds(expected: &str, operator: ConditionalOperator) -> Result<bool, String> {
+        let item: Item = serde_json::from_str(ITEM).unwrap();
+        let condition = condition(serde_json::from_str(expected).unwrap(), operator).map_err(|error| error.message)?;
+        Ok(condition.unwrap().holds(&item))
+    }
+
+    #[test]
+    fn expectations_are_conditions() {
+        for (expected, result) in [
+            (r#"{"n":{"Value":{"N":"5.0"}}}"#, true),
+            (r#"{"n":{"Exists":true,"Value":{"N":"7"}}}"#, false),
+            (r#"{"n":{"Exists":false}}"#, false),
+            (r#"{"q":{"Exists":false},"n":{"ComparisonOperator":"NOT_NULL"}}"#, true),
+            (r#"{"q":{"ComparisonOperator":"NULL"}}"#, true),
+            (r#"{"n":{"ComparisonOperator":"NE","AttributeValueList":[{"N":"5"}]}}"#, false),
+            (r#"{"n":{"ComparisonOperator":"LT","AttributeValueList":[{"N":"5"}]}}"#, false),
+            (r#"{"n":{"ComparisonOperator":"LE","AttributeValueList":[{"N":"5"}]}}"#, true),
+            (r#"{"n":{"ComparisonOperator":"GT","AttributeValueList":[{"N":"4"}]}}"#, true),
+            (r#"{"n":{"ComparisonOperator":"GE","AttributeValueList":[{"N":"6"}]}}"#, false),
+            (r#"{"n":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"4"},{"N":"6"}]}}"#, true),
+            (r#"{"n":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"6"},{"N":"8"}]}}"#, false),
+            (r#"{"n":{"ComparisonOperator":"IN","AttributeValueList":[{"N":"1"},{"N":"5"}]}}"#, true),
+            (r#"{"l":{"ComparisonOperator":"CONTAINS","AttributeValueList":[{"S":"a"}]}}"#, true),
+            (r#"{"l":{"ComparisonOperator":"NOT_CONTAINS","AttributeValueList":[{"S":"c"}]}}"#, true),
+            (r#"{"q":{"ComparisonOperator":"NOT_CONTAINS","AttributeValueList":[{"S":"c"}]}}"#, false),
+            (r#"{"n":{"ComparisonOperator":"BEGINS_WITH","AttributeValueList":[{"S":"c"}]}}"#, false),
+        ] {
+            assert_eq!(holds(expected, ConditionalOperator::And), Ok(result), "{expected}");
+        }
+        let two = r#"{"n":{"Value":{"N":"5"}},"q":{"Value":{"N":"5"}}}"#;
+        assert_eq!([ConditionalOperator::And, ConditionalOperator::Or].map(|operator| holds(two, operator).unwrap()), [false, true]);
+    }
+
+    #[test]
+    fn half_expectations_are_refused() {
+        for (expected, what) in [
+            (r#"{"n":{}}"#, "Value must be provided when Exists is null"),
+            (r#"{"n":{"Exists":true}}"#, "Value must be provided when Exists is true"),
+            (r#"{"n":{"Exists":false,"Value":{"N":"1"}}}"#, "Value cannot be used when Exists is false"),
+            (r#"{"n":{"ComparisonOperator":"EQ"}}"#, "Invalid number of argument(s) for the Eq ComparisonOperator: 0"),
+        ] {
+            let message = format!("One or more parameter values were invalid: {what} for Attribute: n");
+            assert_eq!(holds(expected, ConditionalOperator::And), Err(message), "{expected}");
+        }
+    }
+
+    #[test]
+    fn attribute_updates_are_updates() {
+        let apply = |updates: &str| {
+            let item: Item = serde_json::from_str(ITEM).unwrap();
+            update(serde_json::from_str(updates).unwrap()).and_then(|update| update.apply(Some(&item), &Item::new()))
+        };
+        let updates = r#"{"n":{"Action":"ADD","Value":{"N":"1"}},"l":{"Action":"DELETE","Value":{"SS":["a"]}},"q":{"Value":{"S":"x"}}}"#;
+        let item = apply(updates).unwrap().unwrap();
+        assert_eq!(serde_json::to_string(&item).unwrap(), r#"{"l":{"SS":["b"]},"n":{"N":"6"},"q":{"S":"x"}}"#);
+        assert_eq!(apply(r#"{"n":{"Action":"DELETE"},"z":{"Action":"DELETE"}}"#).unwrap().unwrap().len(), 1);
+        assert!(apply(r#"{"n":{"Action":"PUT"}}"#).unwrap_err().message.contains("Only DELETE action is allowed"));
+        assert!(apply(r#"{"n":{"Action":"ADD","Value":{"S":"x"}}}"#).unwrap_err().message.contains("not supported for the type S"));
+    }
+}
