@@ -12,5 +12,6 @@ pub mod firehose;
 pub mod item;
 pub mod journal;
 pub mod kinesis;
+pub mod load;
 pub mod sequence;
 pub mod streams;
