@@ -62,17 +62,18 @@ impl Settings {
 /// No load can be made of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
-    /// Every shard has at least one record.
-    #[error("{records} records in {shards} shards: at least one shard, and at least one record in each, is needed")]
-    Empty {
+    /// Too few, or too many.
+    #[error(
+        "{records} records in {shards} shards: 1 to {} shards with at least one record each, and at most {} records, are possible",
+        plan::MOST_SHARDS,
+        plan::MOST_RECORDS
+    )]
+    Extent {
         /// The shards asked for.
         shards: usize,
         /// The records asked for.
         records: usize,
     },
-    /// The numbers of the items have ten digits.
-    #[error("{0} records are more than there are numbers for")]
-    TooMany(usize),
     /// The numbers of the Kinesis shards have four digits.
     #[error("{0} Kinesis shards: 1 to {most} are possible", most = producer::MOST_SHARDS)]
     KinesisShards(usize),
@@ -103,13 +104,10 @@ impl Load {
     /// Plans and renders a load.
     pub fn new(settings: Settings) -> Result<Self, InvalidSettings> {
         let Settings { shards, records, profile, seed, kinesis_shards, .. } = settings;
-        if shards == 0 || records < shards {
-            return Err(InvalidSettings::Empty { shards, records });
-        }
         if !(1..=producer::MOST_SHARDS).contains(&kinesis_shards) {
             return Err(InvalidSettings::KinesisShards(kinesis_shards));
         }
-        let plan = Arc::new(Plan::new(seed, shards, records).ok_or(InvalidSettings::TooMany(records))?);
+        let plan = Arc::new(Plan::new(seed, shards, records).ok_or(InvalidSettings::Extent { shards, records })?);
         let template = Template::render(&plan, profile, seed);
         let end = usize::try_from(settings.end).unwrap_or_default();
         let shards = Shards::new(kinesis_shards, end / 1_000);
@@ -288,9 +286,8 @@ mod tests {
     #[test]
     fn settings_that_make_no_load_are_refused() {
         let of = |shards, records| Load::new(Settings::new(shards, records, Profile::Lean, 0)).map(drop);
-        assert_eq!(of(0, 10), Err(InvalidSettings::Empty { shards: 0, records: 10 }));
-        assert_eq!(of(11, 10), Err(InvalidSettings::Empty { shards: 11, records: 10 }));
-        assert_eq!(of(1, usize::MAX), Err(InvalidSettings::TooMany(usize::MAX)));
+        assert_eq!(of(11, 10), Err(InvalidSettings::Extent { shards: 11, records: 10 }));
+        assert!(of(11, 10).unwrap_err().to_string().contains("10 records in 11 shards"));
         let many = Settings { kinesis_shards: 10_001, ..Settings::new(1, 10, Profile::Lean, 0) };
         assert_eq!(Load::new(many).map(drop), Err(InvalidSettings::KinesisShards(10_001)));
     }

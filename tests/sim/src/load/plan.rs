@@ -17,8 +17,9 @@ pub(super) const LOT_ITEMS: usize = 1_000;
 pub(super) const LOT_CHANGES: usize = 5_000;
 /// Digits of a lot's number.
 pub(super) const LOT_DIGITS: usize = 7;
-/// Lots that have a number.
-const MOST_LOTS: usize = 10_usize.pow(7);
+/// Bounds of a load: their lots are far fewer than there are numbers for, and the ledger, with 16 bytes an item, takes at most 3.5 GB.
+pub(super) const MOST_SHARDS: usize = 10_000;
+pub(super) const MOST_RECORDS: usize = 1_000_000_000;
 /// The longest history has nine changes, since two items share ten.
 const CHANGES_OF_TWO: usize = 2 * LOT_CHANGES / LOT_ITEMS;
 /// Items that change by turns.
@@ -92,13 +93,15 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Spreads `records` over `shards`, neither of them zero. `None` when there are more lots than numbers for them.
+    /// Spreads `records` over `shards`. `None` when a shard would be empty, or when there are more than [`MOST_SHARDS`] or [`MOST_RECORDS`].
     pub(super) fn new(seed: u64, shards: usize, records: usize) -> Option<Self> {
+        if !(1..=MOST_SHARDS).contains(&shards) || !(shards..=MOST_RECORDS).contains(&records) {
+            return None;
+        }
         let mut rng = Rng::with_seed(seed);
         let histories = draw_histories(&mut rng);
         let steps = interleave(&mut rng, &histories);
         let lots_a_shard = records.div_ceil(shards).div_ceil(LOT_CHANGES);
-        lots_a_shard.checked_mul(shards).filter(|lots| *lots <= MOST_LOTS)?;
         let mut plan = Self { histories, steps, shards, records, lots_a_shard, cut: BTreeMap::new() };
         // The first shard is the longest and the last the shortest; they differ by one record.
         for lot in [lots_a_shard - 1, (shards - 1) * lots_a_shard, plan.lots() - 1] {
@@ -210,6 +213,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn a_change_is_known_by_the_versions_of_its_images(length in 1_usize..40, life in 4_usize..8) {
             let history = History { length, life };
@@ -285,8 +290,13 @@ mod tests {
     }
 
     #[test]
-    fn more_lots_than_numbers_are_refused() {
-        assert!(Plan::new(1, 1, MOST_LOTS * LOT_CHANGES).is_some());
-        assert!(Plan::new(1, 1, MOST_LOTS * LOT_CHANGES + 1).is_none());
+    fn empty_shards_and_more_than_can_be_numbered_are_refused() {
+        let is_planned = |shards, records| Plan::new(1, shards, records).is_some();
+        assert!(is_planned(1, 1) && is_planned(MOST_SHARDS, MOST_RECORDS));
+        assert!(
+            !is_planned(0, 10) && !is_planned(11, 10) && !is_planned(MOST_SHARDS + 1, MOST_RECORDS) && !is_planned(1, MOST_RECORDS + 1)
+        );
+        let largest = Plan::new(1, MOST_SHARDS, MOST_RECORDS).unwrap();
+        assert!(largest.lots() < 10_usize.pow(7), "a lot's number has seven digits");
     }
 }

@@ -103,11 +103,13 @@ impl Receiver {
     /// PutRecords.
     pub(super) fn put_records(&self, body: &[u8]) -> Answer {
         let request: PutRecords<'_> = parse(body)?;
+        // Before anything is entered, since a wrong hash key refuses the call.
+        let shards = request.records.iter().map(|entry| self.shards.of(&entry.partition_key, entry.explicit_hash_key));
+        let shards: Vec<usize> = shards.collect::<Result<_, _>>()?;
         let first = self.take(&KINESIS, request.records.iter().map(|entry| (entry.data.as_ref(), entry.partition_key.len())))?;
         let mut json = Vec::with_capacity(ANSWERED * (1 + request.records.len()));
         json.extend_from_slice(br#"{"FailedRecordCount":0,"Records":["#);
-        for (n, entry) in request.records.iter().enumerate() {
-            let shard = self.shards.of(&entry.partition_key, entry.explicit_hash_key)?;
+        for (n, shard) in shards.into_iter().enumerate() {
             json.extend_from_slice(br#"{"SequenceNumber":"49600000000000000000000000000000000000"#);
             json.extend_from_slice(&digits::<COUNTED>(first + n));
             json.extend_from_slice(br#"","ShardId":"shardId-00000000"#);

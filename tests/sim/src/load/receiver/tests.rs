@@ -130,8 +130,9 @@ fn large_records_are_taken_and_too_large_ones_refused_whole() {
 
 #[test]
 fn what_is_no_request_is_refused() {
-    let receiver = receiver(1);
+    let receiver = receiver(2);
     for (body, code) in [
+        (r#"{"Records":[{"Data":"eA==","PartitionKey":"k","ExplicitHashKey":"-1"}]}"#.to_owned(), "InvalidArgumentException"),
         (r#"{"Records":[]}"#.to_owned(), "ValidationException"),
         (json!({ "Records": vec![json!({ "Data": "", "PartitionKey": "k" }); 501] }).to_string(), "ValidationException"),
         (r#"{"Records":[{"Data":"%%","PartitionKey":"k"}]}"#.to_owned(), "SerializationException"),
