@@ -43,6 +43,13 @@ impl Cloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the services do what is due by now: Firehose delivers the batches whose time has come.
+    pub fn tick(&self) {
+        let mut state = self.state();
+        let State { kinesis, firehose, buckets, .. } = &mut *state;
+        firehose.tick(kinesis, buckets, self.clock.now(), &self.journal);
+    }
+
     /// Answers a call: `target` is the header `X-Amz-Target`.
     pub fn call(&self, target: &str, worker: &str, body: &[u8], quirks: &Quirks) -> Answer {
         let unknown = || ApiError::new("UnknownOperationException", format!("there is no operation '{target}'"));

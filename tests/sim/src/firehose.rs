@@ -12,4 +12,8 @@ impl Firehose {
     pub fn call(&mut self, _buckets: &mut Buckets, call: &Call<'_>) -> Answer {
         Err(ApiError::new("UnknownOperationException", call.operation))
     }
+
+    /// Delivers the batches whose time has come.
+    #[expect(clippy::unused_self)]
+    pub fn tick(&mut self, _kinesis: &mut crate::kinesis::Kinesis, _buckets: &mut Buckets, _now: i64, _journal: &crate::journal::Journal) {}
 }

@@ -5,13 +5,18 @@
 
 pub mod buckets;
 pub mod call;
+pub mod cli;
 pub mod clock;
 pub mod cloud;
+pub mod control;
 pub mod dynamodb;
+pub mod faults;
 pub mod firehose;
 pub mod item;
 pub mod journal;
 pub mod kinesis;
 pub mod load;
+pub mod s3;
 pub mod sequence;
+pub mod server;
 pub mod streams;

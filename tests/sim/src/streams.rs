@@ -65,4 +65,20 @@ impl Streams {
         let _: (&Quirks, Bytes) = (call.quirks, Bytes::new());
         Err(ApiError::new("UnknownOperationException", call.operation))
     }
+
+    /// Closes a shard and opens others behind it.
+    #[expect(clippy::unused_self, unused_variables)]
+    pub fn reshard(&mut self, stream: &str, shard: &str, into: usize, now: i64, journal: &Journal) -> Result<Vec<String>, ApiError> {
+        Err(ApiError::not_found(stream))
+    }
+
+    /// The open shards of a stream.
+    #[expect(clippy::unused_self, unused_variables)]
+    pub fn open_shards(&self, stream: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Drops the records that are older than a day.
+    #[expect(clippy::unused_self, unused_variables)]
+    pub fn trim(&mut self, now: i64, journal: &Journal) {}
 }

@@ -179,7 +179,8 @@ impl Stream {
         (self.begin + self.span * (position + 1) / self.plan.records_of(shard)) / 1_000
     }
 
-    fn iterator_at(&self, shard: usize, position: usize) -> String {
+    /// An iterator at a position of a shard.
+    pub(super) fn iterator_at(&self, shard: usize, position: usize) -> String {
         format!("{}|{shard}|{position}", self.arn)
     }
 

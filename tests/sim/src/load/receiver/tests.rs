@@ -27,13 +27,25 @@ fn lines(receiver: &Receiver) -> Vec<String> {
 }
 
 fn put(receiver: &Receiver, lines: &[String]) -> Result<Value, ApiError> {
-    let records = lines.iter().map(|line| json!({ "Data": STANDARD.encode(line), "PartitionKey": "k" }));
+    put_encoded(receiver, &encoded(lines))
+}
+
+fn put_batch(receiver: &Receiver, lines: &[String]) -> Result<Value, ApiError> {
+    put_batch_encoded(receiver, &encoded(lines))
+}
+
+fn encoded(lines: &[String]) -> Vec<String> {
+    lines.iter().map(|line| STANDARD.encode(line)).collect()
+}
+
+fn put_encoded(receiver: &Receiver, data: &[String]) -> Result<Value, ApiError> {
+    let records = data.iter().map(|data| json!({ "Data": data, "PartitionKey": "k" }));
     let body = json!({ "StreamName": "any", "Records": records.collect::<Vec<_>>() }).to_string();
     receiver.put_records(body.as_bytes()).map(|json| serde_json::from_slice(&json).unwrap())
 }
 
-fn put_batch(receiver: &Receiver, data: &[String]) -> Result<Value, ApiError> {
-    let records = data.iter().map(|data| json!({ "Data": STANDARD.encode(data) })).collect::<Vec<_>>();
+fn put_batch_encoded(receiver: &Receiver, data: &[String]) -> Result<Value, ApiError> {
+    let records = data.iter().map(|data| json!({ "Data": data })).collect::<Vec<_>>();
     // Another client's spelling: white space, and a slash that is escaped.
     let body = serde_json::to_string_pretty(&json!({ "DeliveryStreamName": "any", "Records": records })).unwrap().replace('/', "\\/");
     receiver.put_record_batch(body.as_bytes()).map(|json| serde_json::from_slice(&json).unwrap())
@@ -116,16 +128,17 @@ fn records_go_to_the_shards_of_their_keys() {
 fn large_records_are_taken_and_too_large_ones_refused_whole() {
     let receiver = receiver(1);
     let line = lines(&receiver).remove(0);
-    let padded = |size: usize| format!("{line}{}", " ".repeat(size - line.len()));
-    assert!(put(&receiver, &vec![padded(400 * KIB); 25]).is_ok());
+    let padded = |size: usize| STANDARD.encode(format!("{line}{}", " ".repeat(size - line.len())));
+    let large = padded(400 * KIB);
+    assert!(put_encoded(&receiver, &vec![large.clone(); 25]).is_ok());
     assert_eq!(received(&receiver).repeated, 24);
     let before = received(&receiver);
-    assert_eq!(put(&receiver, &[line.clone(), padded(KINESIS_RECORD)]).unwrap_err().code, "ValidationException");
-    assert_eq!(put(&receiver, &vec![padded(400 * KIB); 26]).unwrap_err().code, "ValidationException");
-    assert_eq!(put_batch(&receiver, &[padded(FIREHOSE_RECORD + 1)]).unwrap_err().code, "InvalidArgumentException");
-    assert_eq!(put_batch(&receiver, &vec![padded(400 * KIB); 11]).unwrap_err().code, "InvalidArgumentException");
+    assert_eq!(put_encoded(&receiver, &[large.clone(), padded(KINESIS_RECORD)]).unwrap_err().code, "ValidationException");
+    assert_eq!(put_encoded(&receiver, &vec![large.clone(); 26]).unwrap_err().code, "ValidationException");
+    assert_eq!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD + 1)]).unwrap_err().code, "InvalidArgumentException");
+    assert_eq!(put_batch_encoded(&receiver, &vec![large; 11]).unwrap_err().code, "InvalidArgumentException");
     assert_eq!(received(&receiver), before, "nothing of a refused call is entered");
-    assert!(put_batch(&receiver, &[padded(FIREHOSE_RECORD)]).is_ok());
+    assert!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD)]).is_ok());
 }
 
 #[test]

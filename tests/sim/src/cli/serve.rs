@@ -1,0 +1,163 @@
+//! `headwater-sim serve`: a simulated account on a port until it is told to end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::load::LoadOptions;
+use crate::call::{Intercept, Quirks};
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::faults::{Faults, Script};
+use crate::journal::Journal;
+use crate::server::{Options, Server};
+
+/// Serves a simulated account until it is told to end (ctrl-c, SIGTERM).
+///
+/// Any access key with any secret may call: signatures are not verified, and the access key is the caller's name in the journal and in fault rules.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:4599")]
+    listen: SocketAddr,
+    /// A file of fault rules: {"seed": 1, "rules": [{"operation": "GetRecords", "fault": "reset", "chance": {"probability": 0.01}}]}.
+    #[arg(long, value_name = "FILE.json")]
+    faults: Option<PathBuf>,
+    /// Draws the chances of the fault rules, in place of the file's seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Creates a table with a stream of both images; its keys are strings.
+    #[arg(long = "table", value_name = "NAME:KEY[:SORT]")]
+    tables: Vec<Table>,
+    /// Creates a bucket.
+    #[arg(long = "bucket", value_name = "NAME")]
+    buckets: Vec<String>,
+    /// Forgets what happened, so that the journal of a long run does not fill the memory.
+    #[arg(long)]
+    no_journal: bool,
+    #[command(flatten)]
+    load: LoadOptions,
+}
+
+/// A table to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Table {
+    name: String,
+    /// The partition key, and the sort key if there is one.
+    keys: Vec<String>,
+}
+
+impl FromStr for Table {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':').map(str::to_owned);
+        let name = parts.next().unwrap_or_default();
+        let keys: Vec<String> = parts.collect();
+        if name.is_empty() || keys.iter().any(String::is_empty) || !(1..=2).contains(&keys.len()) {
+            return Err("a table is written NAME:KEY or NAME:KEY:SORT".to_owned());
+        }
+        Ok(Self { name, keys })
+    }
+}
+
+impl Table {
+    /// The request that creates it.
+    fn request(&self) -> Value {
+        let definitions = self.keys.iter().map(|name| json!({"AttributeName": name, "AttributeType": "S"}));
+        let schema = self.keys.iter().zip(["HASH", "RANGE"]).map(|(name, role)| json!({"AttributeName": name, "KeyType": role}));
+        json!({
+            "TableName": self.name,
+            "AttributeDefinitions": definitions.collect::<Vec<_>>(),
+            "KeySchema": schema.collect::<Vec<_>>(),
+            "BillingMode": "PAY_PER_REQUEST",
+            "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        })
+    }
+}
+
+impl Serve {
+    /// Serves until the end is asked for.
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let journal = if self.no_journal { Journal::forgetting() } else { Journal::keeping() };
+        let cloud = Cloud::new(Clock::of_this_machine(), journal);
+        let faults = Faults::default();
+        faults.set(self.script()?);
+        self.furnish(&cloud)?;
+        let load = self.load.plan(cloud.clock.now())?;
+        let intercept = load.clone().map(|load| load as Arc<dyn Intercept>);
+        let options = Options { listen: Some(self.listen), intercept, tick: true };
+        let server = Server::start(cloud, faults, options).await.with_context(|| format!("listen on {}", self.listen))?;
+        let address = server.address();
+        println!("headwater-sim serves on http://{address}. Point a client at it with");
+        println!("  export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=worker AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1");
+        if load.is_some() {
+            println!("The stream of the table '{}' is the load; http://{address}/_sim/load tells what came of it.", self.load.table());
+        }
+        told_to_end().await?;
+        server.stop().await;
+        if let Some(load) = load {
+            println!("{:#}", load.report());
+        }
+        Ok(())
+    }
+
+    fn script(&self) -> anyhow::Result<Script> {
+        let mut script = self.faults.as_deref().map_or(Ok(Script::default()), read)?;
+        script.seed = self.seed.unwrap_or(script.seed);
+        Ok(script)
+    }
+
+    /// Creates what is asked for.
+    fn furnish(&self, cloud: &Cloud) -> anyhow::Result<()> {
+        for table in &self.tables {
+            let request = table.request().to_string();
+            cloud
+                .call("DynamoDB_20120810.CreateTable", "", request.as_bytes(), &Quirks::default())
+                .with_context(|| format!("create the table {}", table.name))?;
+        }
+        let now = cloud.clock.now();
+        for bucket in &self.buckets {
+            if !cloud.state().buckets.create_at(bucket, now) {
+                bail!("the bucket {bucket} is named twice");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Script> {
+    let text = std::fs::read(file).with_context(|| format!("read the fault rules in {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("understand the fault rules in {}", file.display()))
+}
+
+async fn told_to_end() -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_as_its_name_and_keys() {
+        let table: Table = "orders:customer:order".parse().unwrap();
+        let request = table.request();
+        assert_eq!(request["KeySchema"][1], json!({"AttributeName": "order", "KeyType": "RANGE"}));
+        assert_eq!("orders:id".parse::<Table>().unwrap().request()["KeySchema"].as_array().unwrap().len(), 1);
+        for wrong in ["orders", "orders:", ":id", "orders:a:b:c"] {
+            assert!(wrong.parse::<Table>().is_err(), "{wrong}");
+        }
+    }
+}

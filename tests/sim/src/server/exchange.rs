@@ -1,0 +1,143 @@
+//! One request and its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::DATE;
+use hyper::http::request::Parts;
+use hyper::{Request, Response};
+
+use super::answer::{date, json, request_id};
+use super::body::AnswerBody;
+use super::connection::Broken;
+use super::{Shared, request};
+use crate::call::ApiError;
+use crate::faults::{Ending, Instead, Plan, Subject};
+use crate::journal::Event;
+use crate::{control, s3};
+
+/// Answers a request, or breaks its connection.
+pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Broken> {
+    let (head, body) = request.into_parts();
+    // What has not arrived whole has no effect.
+    let body = body.collect().await.map_err(|_| Broken::Closed)?.to_bytes();
+    if let Some(response) = intercepted(&shared, &head, &body) {
+        return Ok(response.map(AnswerBody::Whole));
+    }
+    if let Some(response) = control::answer(&shared.cloud, &shared.faults, shared.intercept.as_deref(), &head, &body) {
+        return Ok(response.map(AnswerBody::Whole));
+    }
+
+    let worker = request::worker(&head);
+    let operation = operation(&head);
+    let now = shared.cloud.clock.now();
+    let path = if request::target(&head).is_some() { "" } else { head.uri.path() };
+    let plan = shared.faults.decide(&Subject { operation, worker, now, path, body: &body });
+    for what in &plan.words {
+        shared.cloud.journal.record(now, worker, Event::Fault { operation: operation.to_owned(), what: what.clone() });
+    }
+    let ending = plan.ending;
+    let waits = !plan.delay.is_zero() || shared.faults.turn(worker, &shared.cloud.clock).is_some();
+    let response = if waits {
+        // In a task of its own it outlives a connection whose client gives up meanwhile.
+        tokio::spawn(late_effect(shared, head, body, plan)).await.unwrap_or(Err(Broken::Closed))
+    } else {
+        // From here to the effect nothing waits, so nothing can come in between.
+        effect(&shared, head, body, &plan).await
+    }?;
+    finish(response, ending).await
+}
+
+/// What is answered in the models' stead.
+fn intercepted(shared: &Shared, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
+    let target = request::target(head)?;
+    let result = shared.intercept.as_ref()?.intercept(target, request::worker(head), body)?;
+    Some(json(target, result, shared.number(), shared.cloud.clock.now()))
+}
+
+fn operation(head: &Parts) -> &str {
+    match request::target(head) {
+        Some(target) => target.split_once('.').map_or(target, |(_, operation)| operation),
+        None => s3::operation(&head.method, &head.uri, &head.headers),
+    }
+}
+
+/// The effect of a request that is late or whose worker is paused; none if the server ends before.
+async fn late_effect(shared: Arc<Shared>, head: Parts, body: Bytes, plan: Plan) -> Result<Response<Bytes>, Broken> {
+    let mut end = shared.open.clone();
+    let turn = async {
+        tokio::time::sleep(plan.delay).await;
+        match shared.faults.turn(request::worker(&head), &shared.cloud.clock) {
+            Some(turn) => Some(turn.come(&shared.cloud.clock).await),
+            None => None,
+        }
+    };
+    let _held = tokio::select! {
+        held = turn => held,
+        Err(_) = end.changed() => return Err(Broken::Closed),
+    };
+    effect(&shared, head, body, &plan).await
+}
+
+/// What a request does, and its answer.
+async fn effect(shared: &Shared, head: Parts, body: Bytes, plan: &Plan) -> Result<Response<Bytes>, Broken> {
+    let (number, now) = (shared.number(), shared.cloud.clock.now());
+    let Some(target) = request::target(&head) else {
+        let mut response = match plan.instead {
+            Some(Instead::Reset) => return Err(Broken::Reset),
+            Some(Instead::Throttle(_)) => s3::slow_down(),
+            Some(Instead::ServerError(error)) => s3::server_error(error),
+            None => shared.s3.answer(head, body, &plan.quirks).await,
+        };
+        let headers = response.headers_mut();
+        if let Ok(id) = request_id(number).try_into() {
+            headers.insert("x-amz-request-id", id);
+        }
+        if let Some(date) = date(now) {
+            headers.insert(DATE, date);
+        }
+        return Ok(response);
+    };
+    let service = target.split_once('.').map_or(target, |(service, _)| service);
+    let result = match plan.instead {
+        Some(Instead::Reset) => return Err(Broken::Reset),
+        Some(Instead::Throttle(throttle)) => Err(throttle.error()),
+        Some(Instead::ServerError(error)) => Err(error.error(service)),
+        None if is_binary(&head) => {
+            Err(ApiError::new("SerializationException", "the simulator speaks JSON; tell the client not to use CBOR (CBOR_ENABLED=false)"))
+        }
+        None => shared.cloud.call(target, request::worker(&head), &body, &plan.quirks),
+    };
+    Ok(json(target, result, number, now))
+}
+
+/// Whether a client of Kinesis speaks CBOR, as some do unless they are told otherwise.
+fn is_binary(head: &Parts) -> bool {
+    head.headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"application/x-amz-cbor"))
+}
+
+/// What becomes of an answer.
+async fn finish(response: Response<Bytes>, ending: Option<Ending>) -> Result<Response<AnswerBody>, Broken> {
+    let empty = response.body().is_empty();
+    match ending {
+        None => {}
+        // There is nothing to cut an empty body in two.
+        Some(Ending::Truncated) if empty => return Err(Broken::Closed),
+        Some(Ending::Lost) => return Err(Broken::Closed),
+        Some(Ending::Late(Some(by))) => tokio::time::sleep(by).await,
+        Some(Ending::Late(None)) => std::future::pending().await,
+        Some(Ending::Slow(pieces, gap)) => return Ok(response.map(|body| AnswerBody::slow(&body, pieces, gap))),
+        Some(Ending::Truncated) => return Ok(response.map(|body| AnswerBody::truncated(&body))),
+    }
+    Ok(response.map(AnswerBody::Whole))
+}
+
+impl Shared {
+    /// The number of a request.
+    fn number(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
