@@ -272,9 +272,11 @@ mod tests {
         replicate(&load);
         assert!(!load.is_exact());
         assert_eq!(load.received().repeated, 2_000);
-        load.clear();
-        assert_eq!(load.report()["served"]["pages"], 0);
+        let cleared = load.control("POST", "load/clear").unwrap();
+        assert_eq!((&cleared["served"]["pages"], &cleared["received"]["missing"]), (&json!(0), &json!(2_000)));
         replicate(&load);
+        assert_eq!(load.control("GET", "load").unwrap()["exact"], true);
+        assert_eq!(load.control("GET", "journal"), None);
         assert!(load.is_exact());
     }
 

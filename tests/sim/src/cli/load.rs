@@ -78,3 +78,32 @@ impl Measure {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Options {
+        #[command(flatten)]
+        load: LoadOptions,
+    }
+
+    fn options(arguments: &str) -> Result<LoadOptions, clap::Error> {
+        Options::try_parse_from(["sim"].into_iter().chain(arguments.split_whitespace())).map(|options| options.load)
+    }
+
+    #[test]
+    fn a_load_has_shards_and_records() {
+        let load = options("--shards 2 --records 300 --profile rich --load-table orders").unwrap().plan(1_800_000_000_000);
+        let report = load.unwrap().unwrap().report();
+        assert_eq!(report["load"], serde_json::json!({ "table": "orders", "shards": 2, "records": 300, "profile": "rich", "seed": 1 }));
+        assert!(options("").unwrap().plan(0).unwrap().is_none(), "without shards there is no load");
+        for incomplete in ["--shards 2", "--records 300", "--profile rich", "--kinesis-shards 2"] {
+            assert!(options(incomplete).is_err(), "{incomplete}");
+        }
+        assert!(options("--shards 3 --records 2").unwrap().plan(0).is_err());
+    }
+}

@@ -102,7 +102,7 @@ pub(super) fn image(seed: u64, profile: Profile, history: History, item: usize, 
     set("expires_at", number(1_800_000_000 + ordered));
     set("currency", text("EUR"));
     set("channel", text(["web", "app", "store", "phone"][rng.usize(..4)]));
-    set("tags", AttributeValue::SS(["b2c", "fragile", "gift", "priority"][..1 + rng.usize(..4)].iter().map(|tag| (*tag).into()).collect()));
+    set("tags", AttributeValue::SS(["b2c", "fragile", "gift", "priority"][..rng.usize(1..=4)].iter().map(|tag| (*tag).into()).collect()));
     set("coupon_ids", AttributeValue::NS((1..3 + rng.usize(..3)).map(|n| (n * 7_001 + customer).to_string()).collect()));
     set("weight_kg", AttributeValue::N(format!("{}.{:018}", rng.usize(..40), rng.u64(..1_000_000_000_000_000_000))));
     set("is_gift", AttributeValue::BOOL(rng.bool()));

@@ -167,7 +167,8 @@ mod tests {
     fn what_is_no_change_is_unknown() {
         let (item, _) = a_life();
         let marks = |versions: &[(usize, usize)]| {
-            versions.iter().map(|(item, version)| format!("hw~{item:010}~{version:06}~ ")).collect::<String>()
+            let marks = versions.iter().map(|(item, version)| format!("hw~{item:010}~{version:06}~"));
+            marks.collect::<Vec<_>>().join(" ")
         };
         let unknown = [
             "no mark at all".to_owned(),

@@ -51,7 +51,7 @@ fn put_batch_encoded(receiver: &Receiver, data: &[String]) -> Result<Value, ApiE
     receiver.put_record_batch(body.as_bytes()).map(|json| serde_json::from_slice(&json).unwrap())
 }
 
-fn received(receiver: &Receiver) -> Received {
+fn books(receiver: &Receiver) -> Received {
     receiver.with_ledger(|ledger| ledger.received())
 }
 
@@ -71,7 +71,7 @@ fn put_records_answers_every_record_and_counts_it() {
     assert_eq!(numbers.len(), RECORDS);
     assert!(numbers.iter().all(|number| number.len() == 56));
     let bytes = lines.iter().map(String::len).sum::<usize>() as u64;
-    assert_eq!(received(&receiver), Received { calls: 3, records: 1_200, bytes, changes: 1_200, ..Received::default() });
+    assert_eq!(books(&receiver), Received { calls: 3, records: 1_200, bytes, changes: 1_200, ..Received::default() });
     assert!(receiver.with_ledger(|ledger| ledger.checksum() == ledger.expected()));
 }
 
@@ -83,9 +83,9 @@ fn put_record_batch_takes_several_events_in_a_record() {
     assert_eq!(answer["FailedPutCount"], 0);
     assert_eq!(answer["RequestResponses"].as_array().unwrap().len(), data.len());
     assert!(answer["RequestResponses"][0]["RecordId"].is_string());
-    let received = received(&receiver);
-    assert_eq!((received.records, received.changes, received.missing), (172, 1_200, 0));
-    assert!(received.is_exact());
+    let books = books(&receiver);
+    assert_eq!((books.records, books.changes, books.missing), (172, 1_200, 0));
+    assert!(books.is_exact());
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn a_call_that_is_sent_again_after_its_answer_was_lost_is_repeated() {
     let lines = lines(&receiver);
     put(&receiver, &lines[..500]).unwrap();
     put(&receiver, &lines[..500]).unwrap();
-    let received = received(&receiver);
-    assert_eq!((received.repeated, received.out_of_order, received.missing), (500, 0, 700));
+    let books = books(&receiver);
+    assert_eq!((books.repeated, books.out_of_order, books.missing), (500, 0, 700));
 }
 
 #[test]
@@ -105,9 +105,9 @@ fn a_call_that_overtakes_another_is_out_of_order() {
     for call in [&lines[500..1_000], &lines[..500], &lines[1_000..]] {
         put(&receiver, call).unwrap();
     }
-    let received = received(&receiver);
-    assert!(received.out_of_order > 0 && !received.is_exact());
-    assert_eq!((received.repeated, received.missing), (0, 0));
+    let books = books(&receiver);
+    assert!(books.out_of_order > 0 && !books.is_exact());
+    assert_eq!((books.repeated, books.missing), (0, 0));
 }
 
 #[test]
@@ -131,13 +131,13 @@ fn large_records_are_taken_and_too_large_ones_refused_whole() {
     let padded = |size: usize| STANDARD.encode(format!("{line}{}", " ".repeat(size - line.len())));
     let large = padded(400 * KIB);
     assert!(put_encoded(&receiver, &vec![large.clone(); 25]).is_ok());
-    assert_eq!(received(&receiver).repeated, 24);
-    let before = received(&receiver);
+    assert_eq!(books(&receiver).repeated, 24);
+    let before = books(&receiver);
     assert_eq!(put_encoded(&receiver, &[large.clone(), padded(KINESIS_RECORD)]).unwrap_err().code, "ValidationException");
     assert_eq!(put_encoded(&receiver, &vec![large.clone(); 26]).unwrap_err().code, "ValidationException");
     assert_eq!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD + 1)]).unwrap_err().code, "InvalidArgumentException");
     assert_eq!(put_batch_encoded(&receiver, &vec![large; 11]).unwrap_err().code, "InvalidArgumentException");
-    assert_eq!(received(&receiver), before, "nothing of a refused call is entered");
+    assert_eq!(books(&receiver), before, "nothing of a refused call is entered");
     assert!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD)]).is_ok());
 }
 
@@ -154,5 +154,5 @@ fn what_is_no_request_is_refused() {
     ] {
         assert_eq!(receiver.put_records(body.as_bytes()).unwrap_err().code, code, "{body:.80}");
     }
-    assert_eq!(received(&receiver), Received { missing: 1_200, ..Received::default() });
+    assert_eq!(books(&receiver), Received { missing: 1_200, ..Received::default() });
 }

@@ -72,8 +72,8 @@ fn sequence(record: &Value) -> &str {
 
 #[test]
 fn each_record_is_read_once_and_items_stay_in_one_shard_in_order() {
-    for (profile, records_in_all) in [(Profile::Lean, 15_400), (Profile::Rich, 301)] {
-        let stream = stream(3, records_in_all, profile);
+    for (profile, records_in_all) in [(Profile::Lean, 10_300), (Profile::Rich, 301)] {
+        let stream = stream(2, records_in_all, profile);
         let (mut sequences, mut trails) = (BTreeSet::new(), BTreeMap::<String, (usize, Option<String>)>::new());
         for (shard, id) in shard_ids(&stream).iter().enumerate() {
             let records = from_horizon(&stream, id, None).concat();
