@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::clock;
+use crate::clock::WallClock;
 use crate::config::{OnGap, Start, StreamSettings};
 use crate::contract::TableSchema;
 use crate::event::{SequenceNumber, ShardId};
@@ -92,6 +92,8 @@ pub struct Context {
     pub failover: Duration,
     /// This process's name in the lease table, different at each start.
     pub owner: String,
+    /// The worker's wall clock.
+    pub clock: WallClock,
     /// What was done so far.
     pub counters: Arc<Counters>,
     pages: Arc<Semaphore>,
@@ -109,9 +111,10 @@ impl Context {
         settings: StreamSettings,
         failover: Duration,
         owner: String,
+        clock: WallClock,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(PAGES_IN_MEMORY));
-        Self { api, leases, route, quarantine, schema, settings, failover, owner, counters: Arc::default(), pages }
+        Self { api, leases, route, quarantine, schema, settings, failover, owner, clock, counters: Arc::default(), pages }
     }
 
     /// Enters a gap into the ledger; by policy, that is where it ends.
@@ -225,7 +228,7 @@ impl Capture {
             tracing::warn!(table, "the table's stream is disabled and everything it held has landed; waiting for it to be enabled again");
             self.reminded = Some(Instant::now());
         }
-        for shard in lineage::forgettable(&listed, &by_shard, clock::unix_seconds()) {
+        for shard in lineage::forgettable(&listed, &by_shard, self.context.clock.unix_seconds()) {
             if let Some(lease) = leases.iter().find(|lease| lease.shard == shard) {
                 context.leases.forget(lease).await?;
             }
@@ -250,7 +253,7 @@ impl Capture {
 
     async fn create_missing(&self, stream: &StreamArn, listed: &[ShardInfo], mut leases: Vec<Lease>) -> Result<Vec<Lease>, CaptureError> {
         let known: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
-        let missing = lineage::missing_leases(listed, &known, first_position(self.context.settings.start));
+        let missing = lineage::missing_leases(listed, &known, self.first_position());
         // The ledger first: if this process dies in between, the next one still sees a stream without leases.
         // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
         if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other != stream).max().cloned()
@@ -258,7 +261,7 @@ impl Capture {
             && leases.iter().all(|lease| lease.stream != *stream)
         {
             let lost_from = leases.iter().filter_map(|lease| lease.durable_through).max();
-            self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, clock::unix_seconds())).await?;
+            self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, self.context.clock.unix_seconds())).await?;
         }
         for new in missing {
             let lease = Lease {
@@ -271,7 +274,7 @@ impl Capture {
                 last_sequence: None,
                 durable_through: match new.begin {
                     // What was made before is not wanted, so it counts as dealt with.
-                    Begin::At(seconds) if clock::unix_seconds() - seconds < RETENTION => Some(seconds),
+                    Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < RETENTION => Some(seconds),
                     Begin::At(_) | Begin::TrimHorizon => None,
                 },
                 done_at: None,
@@ -301,13 +304,14 @@ impl Capture {
         self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });
         Ok(())
     }
-}
 
-fn first_position(start: Start) -> Begin {
-    match start {
-        Start::TrimHorizon => Begin::TrimHorizon,
-        // To the minute: a stand-in's records may carry no finer time.
-        Start::Latest => Begin::At((clock::unix_seconds() - LATEST_MARGIN) / 60 * 60),
-        Start::At(seconds) => Begin::At(seconds),
+    /// Where the shards of a first start begin.
+    fn first_position(&self) -> Begin {
+        match self.context.settings.start {
+            Start::TrimHorizon => Begin::TrimHorizon,
+            // To the minute: a stand-in's records may carry no finer time.
+            Start::Latest => Begin::At((self.context.clock.unix_seconds() - LATEST_MARGIN) / 60 * 60),
+            Start::At(seconds) => Begin::At(seconds),
+        }
     }
 }

@@ -47,6 +47,7 @@ pub mod contract;
 pub mod event;
 pub mod lake;
 pub mod lease;
+pub mod mutant;
 pub mod pipeline;
 pub mod retry;
 pub mod route;

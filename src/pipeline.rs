@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
 use crate::capture::{Capture, CaptureError, Context, Counters};
+use crate::clock::WallClock;
 use crate::config::Settings;
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::event::AttributeType;
@@ -91,7 +92,7 @@ pub enum Ended {
 
 impl Pipeline {
     /// Checks everything that can be checked before the first record is read, and joins the components.
-    pub async fn build(settings: &Settings, sdk: &SdkConfig) -> Result<Self, StartError> {
+    pub async fn build(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let name = &settings.table.name;
         let api = Arc::new(AwsStreams::new(sdk));
@@ -123,6 +124,7 @@ impl Pipeline {
             settings.stream.clone(),
             settings.lease.failover,
             owner(settings.lease.worker.as_deref()),
+            clock,
         );
         Ok(Self { capture: Capture::new(context), table: name.clone(), lake, deadline: settings.shutdown_deadline })
     }

@@ -13,7 +13,7 @@ pub fn on_signals() -> std::io::Result<CancellationToken> {
     let token = asked.clone();
     tokio::spawn(async move {
         signals.next().await;
-        tracing::info!("shutting down: flushing, checkpointing and releasing leases; a second signal exits at once");
+        tracing::info!("shutting down: finishing what was begun; a second signal exits at once");
         token.cancel();
         signals.next().await;
         tracing::warn!("second signal: exiting at once");

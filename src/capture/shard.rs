@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::watermark::Watermark;
 use super::{CaptureError, Context, RETENTION};
-use crate::clock;
 use crate::event::decode::{Decoded, parse_page};
 use crate::event::flatten::Flattener;
 use crate::event::{SequenceNumber, ShardId, StreamRecord};
@@ -15,6 +14,7 @@ use crate::lake::PoisonRecord;
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::held::{HeldLease, Hold};
 use crate::lease::{Checkpoint, Lease};
+use crate::mutant::{self, Mutant};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::{Progress, ShardWriter};
 use crate::stream::poll::Rhythm;
@@ -102,6 +102,7 @@ impl ShardTask {
                 position,
                 Rhythm::new(context.settings.idle_poll),
                 Arc::clone(&context.pages),
+                context.clock.clone(),
             ),
             writer: context.route.open(&lease.shard, durable.unwrap_or(SequenceNumber::ZERO)).await?,
             flattener: Flattener::new(&context.schema),
@@ -167,7 +168,16 @@ impl ShardTask {
             };
             let children: Vec<_> = shards.into_iter().filter(|listed| listed.parent.as_ref() == Some(shard)).collect();
             for child in &children {
-                context.leases.create(&child_lease(child.id.clone(), shard.clone(), stream.clone(), lease.durable_through)).await?;
+                context
+                    .leases
+                    .create(&child_lease(
+                        child.id.clone(),
+                        shard.clone(),
+                        stream.clone(),
+                        lease.durable_through,
+                        context.clock.unix_seconds(),
+                    ))
+                    .await?;
             }
             if !children.is_empty() || !enabled {
                 break;
@@ -175,7 +185,7 @@ impl ShardTask {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_LOOK);
         }
-        match self.held.finish(clock::unix_seconds()).await? {
+        match self.held.finish(context.clock.unix_seconds()).await? {
             Hold::Kept => {
                 tracing::info!(%shard, "shard is done");
                 Ok(Outcome::Ended)
@@ -186,18 +196,9 @@ impl ShardTask {
 }
 
 /// Everything that the parent held is durable, so the child's own changes are the first that can be missing.
-fn child_lease(shard: ShardId, parent: ShardId, stream: StreamArn, durable_through: Option<i64>) -> Lease {
-    Lease {
-        shard,
-        stream,
-        parents: vec![parent],
-        owner: None,
-        counter: 0,
-        checkpoint: Checkpoint::TrimHorizon,
-        last_sequence: None,
-        durable_through,
-        done_at: None,
-    }
+fn child_lease(shard: ShardId, parent: ShardId, stream: StreamArn, durable_through: Option<i64>, now: i64) -> Lease {
+    let checkpoint = if mutant::armed(Mutant::LatestForChildren) { Checkpoint::AtTimestamp(now) } else { Checkpoint::TrimHorizon };
+    Lease { shard, stream, parents: vec![parent], owner: None, counter: 0, checkpoint, last_sequence: None, durable_through, done_at: None }
 }
 
 /// Where the work on a shard stands.
@@ -233,7 +234,14 @@ impl ShardProgress<'_> {
             let written = match decoded {
                 Decoded::Record(record) => self.record(record).await?,
                 Decoded::Poison(poison) => {
-                    self.quarantine(poison.sequence, poison.event_id.as_deref(), poison.raw, &poison.reason, clock::unix_seconds()).await?;
+                    self.quarantine(
+                        poison.sequence,
+                        poison.event_id.as_deref(),
+                        poison.raw,
+                        &poison.reason,
+                        self.task.context.clock.unix_seconds(),
+                    )
+                    .await?;
                     Progress::Unchanged
                 }
             };
@@ -244,6 +252,12 @@ impl ShardProgress<'_> {
             if rewound {
                 return Ok(Next::Page);
             }
+        }
+        if mutant::armed(Mutant::CheckpointOnRead)
+            && let Some(read) = self.read
+            && self.task.held.checkpoint(read).await? == Hold::Lost
+        {
+            return Ok(Next::Lost);
         }
         let Some(next) = parsed.next_iterator else { return Ok(Next::End) };
         self.reader.accept(self.read, next.into_owned(), records, page.body.len());
@@ -287,7 +301,10 @@ impl ShardProgress<'_> {
             return Ok(());
         }
         if self.task.ends.iter().any(|(_, end)| first <= *end) {
-            self.task.context.record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, clock::unix_seconds())).await?;
+            self.task
+                .context
+                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.task.context.clock.unix_seconds()))
+                .await?;
         }
         Ok(())
     }
@@ -348,7 +365,7 @@ impl ShardProgress<'_> {
     /// A shard that was never read has no position that could be trimmed: its iterator just starts with what is left. That something is
     /// missing shows in the time through which its parent, or the time at which its start, is dealt with.
     async fn check_start(&mut self, lease: &Lease) -> Result<(), CaptureError> {
-        let oldest_kept = clock::unix_seconds() - RETENTION;
+        let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION;
         if self.durable.is_none() && lease.durable_through.is_some_and(|through| through < oldest_kept) {
             self.record_gap(GapKind::Trimmed).await?;
         }
@@ -383,7 +400,10 @@ impl ShardProgress<'_> {
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
         let lost_from = self.task.held.current().await.durable_through;
-        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, clock::unix_seconds())).await
+        self.task
+            .context
+            .record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, self.task.context.clock.unix_seconds()))
+            .await
     }
 }
 

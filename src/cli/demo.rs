@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
 use crate::capture::Counters;
+use crate::clock::WallClock;
 use crate::config;
 use crate::embedded::generate::{GenerateOptions, create_table, generate};
 use crate::embedded::orders::Mix;
@@ -83,7 +84,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     create_table(&client, TABLE).await?;
 
     say(&format!("Writing {} changes to the table and replicating them into {}.", args.writes, args.lake.display()));
-    let pipeline = Pipeline::build(&settings, &sdk).await?;
+    let pipeline = Pipeline::build(&settings, &sdk, WallClock::system()).await?;
     let (counters, lake) = (pipeline.counters(), pipeline.lake());
     let stop = CancellationToken::new();
     let mut replication = tokio::spawn(pipeline.run(stop.clone()));

@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use crate::embedded::{ACCESS_KEY_ID, Embedded, Options, REGION, SECRET_ACCESS_KEY};
+use crate::shutdown;
 
 /// Arguments of `headwater embedded`.
 #[derive(Debug, clap::Args)]
@@ -22,10 +23,10 @@ pub struct Args {
 /// Serves until ctrl-c or SIGTERM.
 pub async fn run(args: Args, globals: &super::Globals) -> anyhow::Result<super::Exit> {
     // Before the first output: whoever reads it may signal at once.
-    let stop = stop_signal()?;
+    let stop = shutdown::on_signals().context("listen for signals")?;
     let embedded = Embedded::start(Options { listen: args.listen, data: args.data, ..Options::default() }).await?;
     print(&environment(&embedded.endpoint_url()), globals.output);
-    stop.await;
+    stop.cancelled().await;
     embedded.shutdown().await?;
     Ok(super::Exit::Success)
 }
@@ -60,17 +61,4 @@ fn print(environment: &[(&str, String)], output: super::Output) {
             }
         }
     }
-}
-
-/// Ends at the first SIGINT or SIGTERM from now on.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

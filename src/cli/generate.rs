@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio_util::sync::CancellationToken;
 
 use crate::embedded::generate::{GenerateOptions, GenerateProgress, Summary, create_table, generate};
 use crate::embedded::orders::Mix;
+use crate::shutdown;
 
 /// How often a log line tells the progress where there is no terminal.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -50,14 +50,7 @@ pub async fn run(args: Args, globals: &super::Globals) -> anyhow::Result<super::
     if args.create_table && create_table(&client, &args.table).await? {
         tracing::info!(table = args.table, "created the table");
     }
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    let signals = tokio::spawn(async move {
-        // Without a signal handler ctrl-c ends the process at once, which is as good.
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
+    let stop = shutdown::on_signals().context("listen for signals")?;
     let mut shown = Shown::new(&args);
     let options = GenerateOptions {
         table: args.table,
@@ -69,7 +62,6 @@ pub async fn run(args: Args, globals: &super::Globals) -> anyhow::Result<super::
         concurrency: args.concurrency,
     };
     let outcome = generate(&client, options, |progress| shown.update(progress), stop).await;
-    signals.abort();
     shown.finish();
     print(&outcome?, globals.output)?;
     Ok(super::Exit::Success)

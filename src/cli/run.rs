@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
 use crate::capture::Totals;
+use crate::clock::WallClock;
 use crate::lake::LakeCounts;
 use crate::pipeline::{Ended, Pipeline, StartError};
 use crate::{aws, clock, config, shutdown};
@@ -35,7 +36,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let stop = shutdown::on_signals().context("listen for signals")?;
     let sdk = aws::sdk_config().await;
     let pipeline = tokio::select! {
-        built = Pipeline::build(&settings, &sdk) => match built {
+        built = Pipeline::build(&settings, &sdk, WallClock::system()) => match built {
             Ok(pipeline) => pipeline,
             Err(error @ (StartError::Contract(_) | StartError::ContractFile { .. })) => return super::usage(&error),
             Err(error) => return Err(error.into()),

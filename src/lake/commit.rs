@@ -14,6 +14,7 @@ use super::layout::{ChangeKey, Format, HourPartition};
 use super::run::ClosedRun;
 use super::{Lake, ndjson, parquet};
 use crate::event::{SequenceNumber, ShardId};
+use crate::mutant::{self, Mutant};
 
 /// Bytes read from the end of a Parquet file at first: its footer, unless the table is very wide.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -40,7 +41,8 @@ impl Lake {
     pub async fn commit(&self, run: &ClosedRun) -> Result<Commit, LakeError> {
         let location = self.layout.change(&run.key);
         for attempt in 1..=CONFLICTS {
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let mode = if mutant::armed(Mutant::CommitOverExisting) { PutMode::Overwrite } else { PutMode::Create };
+            let options = PutOptions { mode, ..PutOptions::default() };
             match self.store.store.put_opts(&location, PutPayload::from_bytes(run.bytes.clone()), options).await {
                 Ok(_) => {
                     self.counters.committed(run.rows, run.bytes.len());

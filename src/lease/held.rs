@@ -11,6 +11,7 @@ use super::table::{LeaseTable, SequenceOrEnd, Update, Write};
 use super::{Checkpoint, Lease};
 use crate::aws::AwsError;
 use crate::event::SequenceNumber;
+use crate::mutant::{self, Mutant};
 
 /// Whether the lease is still ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,7 @@ fn keep(held: &mut Lease, write: Write) -> Hold {
             *held = lease;
             Hold::Kept
         }
+        Write::Lost if mutant::armed(Mutant::IgnoreLostLease) => Hold::Kept,
         Write::Lost => Hold::Lost,
     }
 }

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
 use crate::aws::{AwsError, Failure};
 use crate::event::{AttributeType, ShardId};
+use crate::mutant::{self, Mutant};
 
 /// The body of a page is at most a few MB; if it is not there by now, the connection is dead.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,7 +83,9 @@ impl StreamApi for AwsStreams {
         let request = match start {
             IteratorStart::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
             IteratorStart::After(sequence) => {
-                request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(sequence.digits())
+                let at = mutant::armed(Mutant::ResumeAt);
+                let kind = if at { ShardIteratorType::AtSequenceNumber } else { ShardIteratorType::AfterSequenceNumber };
+                request.shard_iterator_type(kind).sequence_number(sequence.digits())
             }
             IteratorStart::At(seconds) => {
                 request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(aws_smithy_types::DateTime::from_secs(seconds))

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ShardInfo, StreamArn};
 use crate::event::ShardId;
+use crate::mutant::{self, Mutant};
 
 /// What is known of a shard from its lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ pub fn readable(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>, curren
         listed.iter().filter_map(|shard| Some((&shard.id, shard.parent.as_ref()?))).collect();
     let older_unfinished = leases.values().any(|lease| lease.stream != *current && !lease.done);
     let parent_is_done = |parent: &ShardId| match leases.get(parent) {
-        Some(lease) => lease.done,
+        Some(lease) => lease.done || mutant::armed(Mutant::ChildBeforeParent),
         None => !listed_ids.contains(parent),
     };
     leases

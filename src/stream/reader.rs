@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::poll::Rhythm;
 use super::{IteratorStart, StreamApi, StreamArn};
 use crate::aws::{AwsError, Failure};
-use crate::clock;
+use crate::clock::WallClock;
 use crate::event::{SequenceNumber, ShardId};
 use crate::retry::{Delays, RetryPolicy};
 
@@ -45,6 +45,7 @@ pub struct ShardReader {
     stream: StreamArn,
     shard: ShardId,
     pages: Arc<Semaphore>,
+    clock: WallClock,
     position: IteratorStart,
     iterator: Option<String>,
     rhythm: Rhythm,
@@ -62,12 +63,14 @@ impl ShardReader {
         position: IteratorStart,
         rhythm: Rhythm,
         pages: Arc<Semaphore>,
+        clock: WallClock,
     ) -> Self {
         Self {
             api,
             stream,
             shard,
             pages,
+            clock,
             position,
             iterator: None,
             rhythm,
@@ -85,7 +88,7 @@ impl ShardReader {
             let Ok(permit) = Arc::clone(&self.pages).acquire_owned().await else {
                 return Err(AwsError::of("GetRecords", Failure::Unavailable, "the pipeline is closed".to_owned()));
             };
-            let asked_at = clock::unix_seconds();
+            let asked_at = self.clock.unix_seconds();
             let error = match self.page().await {
                 Ok(body) => return Ok(Read::Page(RawPage { body, asked_at, _permit: permit })),
                 Err(error) => error,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater::aws::{AwsError, Failure};
+use headwater::clock::WallClock;
 use headwater::event::ShardId;
 use headwater::event::decode::{Decoded, parse_page};
 use headwater::stream::poll::Rhythm;
@@ -15,7 +16,8 @@ use super::model::{Fault, Model, sequence, shard};
 
 fn reader(model: &Model, start: IteratorStart) -> ShardReader {
     let rhythm = Rhythm::new(Duration::from_secs(1));
-    ShardReader::new(Arc::new(model.clone()), StreamArn::new("arn:stream/1"), ShardId::new("a"), start, rhythm, Arc::new(Semaphore::new(1)))
+    let (api, stream, pages) = (Arc::new(model.clone()), StreamArn::new("arn:stream/1"), Arc::new(Semaphore::new(1)));
+    ShardReader::new(api, stream, ShardId::new("a"), start, rhythm, pages, WallClock::system())
 }
 
 /// Reads pages until there are `wanted` records or the shard ends.

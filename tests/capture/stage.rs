@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray};
 use headwater::aws::Failure;
 use headwater::capture::{Capture, CaptureError, Context, Counters};
+use headwater::clock::WallClock;
 use headwater::config::{OnGap, Start, StreamSettings};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
@@ -75,6 +76,7 @@ impl World {
             self.settings.clone(),
             Duration::from_millis(300),
             name.to_owned(),
+            WallClock::system(),
         ));
         let (stop, counters) = (CancellationToken::new(), capture.counters());
         let running = tokio::spawn(capture.run(TABLE, stop.clone()));

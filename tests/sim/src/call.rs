@@ -36,6 +36,7 @@ impl Call<'_> {
 
 /// What may go wrong inside a service without the call failing. Each is something that AWS is documented or known to do.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each quirk comes or stays away by itself")]
 pub struct Quirks {
     /// GetRecords: no records this time, though there are some, and a live iterator.
     pub empty_page: bool,

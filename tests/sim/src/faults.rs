@@ -129,7 +129,7 @@ mod tests {
         Subject { operation, worker, now: 0, path: "", body }
     }
 
-    fn faults(rules: serde_json::Value) -> Faults {
+    fn faults(rules: &serde_json::Value) -> Faults {
         let faults = Faults::default();
         faults.set(serde_json::from_value(json!({"seed": 7, "rules": rules})).unwrap());
         faults
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_same_calls_meet_the_same_faults_whatever_others_do() {
         let rules = json!([{"operation": "*", "fault": "reset", "chance": {"probability": 0.2}}]);
-        let (alone, busy) = (faults(rules.clone()), faults(rules));
+        let (alone, busy) = (faults(&rules), faults(&rules));
         let expected: Vec<bool> = (0..200).map(|_| !struck(&alone, "a", 1).is_empty()).collect();
         let among_others: Vec<bool> = (0..200)
             .map(|_| {
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_script_strikes_the_calls_that_it_names() {
         let faults =
-            faults(json!([{"operation": "GetRecords", "fault": {"throttle": "LimitExceededException"}, "chance": {"calls": [2, 4]}}]));
+            faults(&json!([{"operation": "GetRecords", "fault": {"throttle": "LimitExceededException"}, "chance": {"calls": [2, 4]}}]));
         assert_eq!(struck(&faults, "a", 5), [1, 3]);
         assert_eq!(faults.counts(), BTreeMap::from([("throttle", 2)]));
         faults.set(faults.script());
@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_rule_may_ask_for_a_worker_a_time_and_a_resource() {
-        let faults = faults(json!([{"operation": "PutItem", "worker": "a", "resource": "lease", "from": 10, "until": 20, "fault": "reset",
+        let faults =
+            faults(&json!([{"operation": "PutItem", "worker": "a", "resource": "lease", "from": 10, "until": 20, "fault": "reset",
             "chance": {"probability": 1.0}}]));
         let hit = |worker: &str, now: i64, body: &'static str| {
             let body = Bytes::from_static(body.as_bytes());
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_rule_for_every_operation_leaves_those_alone_that_cannot_meet_its_fault() {
-        let faults = faults(json!([{"operation": "*", "fault": {"short_page": 3}, "chance": {"probability": 1.0}}]));
+        let faults = faults(&json!([{"operation": "*", "fault": {"short_page": 3}, "chance": {"probability": 1.0}}]));
         let body = Bytes::new();
         assert_eq!(faults.decide(&subject("GetRecords", "a", &body)).quirks.short_page, Some(3));
         assert_eq!(faults.decide(&subject("PutRecords", "a", &body)), Plan::default());
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn failed_records_are_drawn_among_those_of_the_batch() {
         let fault = json!({"fail_records": {"probability": 0.5, "code": "InternalFailure"}});
-        let faults = faults(json!([{"operation": "PutRecords", "fault": fault, "chance": {"probability": 1.0}}]));
+        let faults = faults(&json!([{"operation": "PutRecords", "fault": fault, "chance": {"probability": 1.0}}]));
         let records = vec![json!({"Data": "", "PartitionKey": "k"}); 40];
         let body = Bytes::from(json!({"Records": records, "StreamName": "s"}).to_string());
         let [one, next] = [(); 2].map(|()| faults.decide(&subject("PutRecords", "a", &body)).quirks.failed_records);
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn faults_that_strike_together_add_up() {
         let all = json!({"probability": 1.0});
-        let faults = faults(json!([
+        let faults = faults(&json!([
             {"operation": "*", "fault": {"delay": {"ms": 5}}, "chance": all},
             {"operation": "*", "fault": "lose_answer", "chance": all},
             {"operation": "*", "fault": {"delay": {"ms": 2}}, "chance": all},

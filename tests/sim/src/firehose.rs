@@ -14,6 +14,5 @@ impl Firehose {
     }
 
     /// Delivers the batches whose time has come.
-    #[expect(clippy::unused_self)]
     pub fn tick(&mut self, _kinesis: &mut crate::kinesis::Kinesis, _buckets: &mut Buckets, _now: i64, _journal: &crate::journal::Journal) {}
 }

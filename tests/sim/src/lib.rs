@@ -5,6 +5,8 @@
 
 pub mod buckets;
 pub mod call;
+#[cfg(feature = "runner")]
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
@@ -16,6 +18,8 @@ pub mod item;
 pub mod journal;
 pub mod kinesis;
 pub mod load;
+#[cfg(feature = "runner")]
+pub mod runner;
 pub mod s3;
 pub mod sequence;
 pub mod server;

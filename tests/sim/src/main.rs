@@ -2,16 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::Parser as _;
 
-// One thread: all services stand behind one lock, and an answer costs less than waking another thread.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match headwater_sim::cli::Cli::parse().run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("headwater-sim: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+fn main() -> ExitCode {
+    headwater_sim::cli::Cli::parse().run().unwrap_or_else(|error| {
+        eprintln!("headwater-sim: {error:#}");
+        ExitCode::FAILURE
+    })
 }

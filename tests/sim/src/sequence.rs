@@ -5,6 +5,12 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// 10 to the power of [`HALF`].
+pub(crate) const HALF_RANGE: u128 = 10_u128.pow(HALF);
+
+/// The digits of either half of a number: 40 digits do not fit into a u128.
+pub(crate) const HALF: u32 = 20;
+
 /// A sequence number as the service spells it: 21 to 40 digits without leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Sequence(String);
@@ -12,8 +18,19 @@ pub struct Sequence(String);
 impl Sequence {
     /// Takes digits; leading zeros are dropped. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.trim_start_matches('0');
-        (!text.is_empty() && digits.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| Self(digits.to_owned()))
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let digits = match text.trim_start_matches('0') {
+            "" => "0",
+            digits => digits,
+        };
+        (digits.len() <= 40).then(|| Self(digits.to_owned()))
+    }
+
+    /// The number `high` · 10²⁰ + `low`. Both are below [`HALF_RANGE`].
+    pub(crate) fn of_halves(high: u128, low: u128) -> Self {
+        Self(if high == 0 { low.to_string() } else { format!("{high}{low:020}") })
     }
 
     /// The digits.
@@ -49,6 +66,21 @@ mod tests {
         let [short, long] = ["999999999999999999999", "1000000000000000000000"].map(|text| Sequence::parse(text).unwrap());
         assert!(short < long);
         assert_eq!(Sequence::parse("000000000000000000000999999999999999999999"), Some(short));
-        assert_eq!(Sequence::parse("12a"), None);
+    }
+
+    #[test]
+    fn other_text_is_no_sequence_number() {
+        for text in ["", "12a", "-1", " 1", &"1".repeat(41)] {
+            assert_eq!(Sequence::parse(text), None, "{text:?}");
+        }
+        assert_eq!(Sequence::parse("000").unwrap().as_str(), "0");
+    }
+
+    #[test]
+    fn halves_make_one_number() {
+        assert_eq!(Sequence::of_halves(0, 7).as_str(), "7");
+        assert_eq!(Sequence::of_halves(3, 7).as_str(), "300000000000000000007");
+        let largest = Sequence::of_halves(HALF_RANGE - 1, HALF_RANGE - 1);
+        assert_eq!(largest.as_str(), "9".repeat(40));
     }
 }

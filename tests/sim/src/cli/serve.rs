@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::load::LoadOptions;
-use crate::call::{Intercept, Quirks};
+use crate::call::{ApiError, Intercept, Quirks};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::faults::{Faults, Script};
@@ -29,12 +29,18 @@ pub(super) struct Serve {
     /// A file of fault rules: {"seed": 1, "rules": [{"operation": "GetRecords", "fault": "reset", "chance": {"probability": 0.01}}]}.
     #[arg(long, value_name = "FILE.json")]
     faults: Option<PathBuf>,
-    /// Draws the chances of the fault rules, in place of the file's seed.
+    /// From which chances, sequence numbers and ids are drawn, in place of the seed of the fault rules.
     #[arg(long)]
     seed: Option<u64>,
     /// Creates a table with a stream of both images; its keys are strings.
     #[arg(long = "table", value_name = "NAME:KEY[:SORT]")]
     tables: Vec<Table>,
+    /// How many open shards the streams of these tables have.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    partitions: u16,
+    /// How many digits the tables' sequence numbers have; drawn from the seed when absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(21..=40))]
+    digits: Option<u32>,
     /// Creates a bucket.
     #[arg(long = "bucket", value_name = "NAME")]
     buckets: Vec<String>,
@@ -68,6 +74,20 @@ impl FromStr for Table {
 }
 
 impl Table {
+    /// Creates it, and splits its stream's first shard if there are to be several.
+    fn create(&self, cloud: &Cloud, partitions: usize) -> Result<(), ApiError> {
+        let created = cloud.call("DynamoDB_20120810.CreateTable", "", self.request().to_string().as_bytes(), &Quirks::default())?;
+        if partitions > 1 {
+            let created: Value = serde_json::from_slice(&created).unwrap_or_default();
+            let stream = created["TableDescription"]["LatestStreamArn"].as_str().unwrap_or_default();
+            let (mut state, now) = (cloud.state(), cloud.clock.now());
+            for shard in state.streams.open_shards(stream) {
+                state.streams.reshard(stream, &shard, partitions, now, &cloud.journal)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The request that creates it.
     fn request(&self) -> Value {
         let definitions = self.keys.iter().map(|name| json!({"AttributeName": name, "AttributeType": "S"}));
@@ -87,15 +107,21 @@ impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let journal = if self.no_journal { Journal::forgetting() } else { Journal::keeping() };
         let cloud = Cloud::new(Clock::of_this_machine(), journal);
+        let script = self.script()?;
+        {
+            let mut state = cloud.state();
+            (state.streams.seed, state.streams.digits) = (script.seed, self.digits);
+        }
         let faults = Faults::default();
-        faults.set(self.script()?);
+        faults.set(script);
         self.furnish(&cloud)?;
         let load = self.load.plan(cloud.clock.now())?;
         let intercept = load.clone().map(|load| load as Arc<dyn Intercept>);
         let options = Options { listen: Some(self.listen), intercept, tick: true };
         let server = Server::start(cloud, faults, options).await.with_context(|| format!("listen on {}", self.listen))?;
         let address = server.address();
-        println!("headwater-sim serves on http://{address}. Point a client at it with");
+        println!("headwater-sim listens on http://{address}");
+        println!("point a client at it with");
         println!("  export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=worker AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1");
         if load.is_some() {
             println!("The stream of the table '{}' is the load; http://{address}/_sim/load tells what came of it.", self.load.table());
@@ -117,10 +143,7 @@ impl Serve {
     /// Creates what is asked for.
     fn furnish(&self, cloud: &Cloud) -> anyhow::Result<()> {
         for table in &self.tables {
-            let request = table.request().to_string();
-            cloud
-                .call("DynamoDB_20120810.CreateTable", "", request.as_bytes(), &Quirks::default())
-                .with_context(|| format!("create the table {}", table.name))?;
+            table.create(cloud, self.partitions.into()).with_context(|| format!("create the table {}", table.name))?;
         }
         let now = cloud.clock.now();
         for bucket in &self.buckets {

@@ -1,6 +1,7 @@
 //! The operations of S3 that the simulator has.
 
 use bytes::Bytes;
+#[allow(clippy::wildcard_imports, reason = "every operation has its input and its output, and they have their parts")]
 use s3s::dto::*;
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -34,6 +35,7 @@ impl Account {
 
 type Answer<T> = S3Result<S3Response<T>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "it ends every operation")]
 fn ok<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }

@@ -76,7 +76,7 @@ async fn late_effect(shared: Arc<Shared>, head: Parts, body: Bytes, plan: Plan) 
         }
     };
     let _held = tokio::select! {
-        held = turn => held,
+        queued = turn => queued,
         Err(_) = end.changed() => return Err(Broken::Closed),
     };
     effect(&shared, head, body, &plan).await

@@ -91,12 +91,13 @@ async fn an_upload_in_parts_becomes_an_object_once() {
     let account = Account::new().await;
     let begun = account.send("w", "POST /lake/a?uploads", &[("content-type", "x/y")], "").await.unwrap();
     let id = begun.text().split("UploadId>").nth(1).unwrap().trim_end_matches("</").to_owned();
-    let mut parts = String::new();
+    let mut parts = Vec::new();
     for (number, part) in [(1, vec![b'x'; 5 << 20]), (2, b"end".to_vec())] {
         let reply = account.send("w", &format!("PUT /lake/a?partNumber={number}&uploadId={id}"), &[], part).await.unwrap();
-        parts += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{}</ETag></Part>", reply.header("etag"));
+        let etag = reply.header("etag");
+        parts.push(format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"));
     }
-    let complete = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let complete = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.concat());
     let request = format!("POST /lake/a?uploadId={id}");
     account.put("w", "a", "first").await.unwrap();
     let lost = account.send("w", &request, &[("if-none-match", "*")], complete.clone()).await.unwrap();

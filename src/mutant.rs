@@ -1,0 +1,75 @@
+//! Wrong decisions, on purpose: the proof that the checks of the invariants can fail.
+//!
+//! Each [`Mutant`] is one decision of the service taken wrongly. They exist only in builds with the feature `mutants`, which is for the
+//! simulator's tests; in every other build [`armed`] is the constant `false` and the compiler removes them.
+
+/// A decision that can be taken wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// A checkpoint follows what was read instead of what is durable.
+    CheckpointOnRead,
+    /// A shard is read before its parents are done.
+    ChildBeforeParent,
+    /// Reading resumes at the checkpoint's record instead of after it.
+    ResumeAt,
+    /// A shard that continues another one begins with what comes next, not with what it holds.
+    LatestForChildren,
+    /// A worker whose lease was taken goes on.
+    IgnoreLostLease,
+    /// A lake object is written without the condition that it is absent.
+    CommitOverExisting,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::CheckpointOnRead,
+        Self::ChildBeforeParent,
+        Self::ResumeAt,
+        Self::LatestForChildren,
+        Self::IgnoreLostLease,
+        Self::CommitOverExisting,
+    ];
+
+    /// The name on the simulator's command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CheckpointOnRead => "checkpoint-on-read",
+            Self::ChildBeforeParent => "child-before-parent",
+            Self::ResumeAt => "resume-at",
+            Self::LatestForChildren => "latest-for-children",
+            Self::IgnoreLostLease => "ignore-lost-lease",
+            Self::CommitOverExisting => "commit-over-existing",
+        }
+    }
+}
+
+impl std::str::FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        Self::ALL.into_iter().find(|mutant| mutant.name() == name).ok_or_else(|| format!("no mutant '{name}'; there are {}", names()))
+    }
+}
+
+#[cfg(feature = "mutants")]
+static ARMED: std::sync::OnceLock<Mutant> = std::sync::OnceLock::new();
+
+/// Makes this process take that decision wrongly from now on. A process can have one mutant only: false when it has another.
+#[cfg(feature = "mutants")]
+pub fn arm(mutant: Mutant) -> bool {
+    *ARMED.get_or_init(|| mutant) == mutant
+}
+
+/// Whether that decision is to be taken wrongly.
+#[cfg(feature = "mutants")]
+pub(crate) fn armed(mutant: Mutant) -> bool {
+    ARMED.get() == Some(&mutant)
+}
+
+/// Whether that decision is to be taken wrongly: never, in this build.
+#[cfg(not(feature = "mutants"))]
+pub(crate) const fn armed(_: Mutant) -> bool {
+    false
+}

@@ -1,0 +1,91 @@
+//! Items of the lease table as the checker reads them.
+
+use crate::item::{AttributeValue, Item};
+use crate::sequence::Sequence;
+
+/// A lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Its shard's stream.
+    pub stream: String,
+    /// Who holds it.
+    pub owner: Option<String>,
+    /// How far its shard is done.
+    pub checkpoint: Checkpoint,
+}
+
+/// How far a shard is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// Nothing is.
+    None,
+    /// Everything up to here.
+    At(Sequence),
+    /// Everything.
+    End,
+}
+
+impl Lease {
+    /// Reads a lease; `None` for items of other kinds.
+    pub fn read(item: &Item) -> Option<Self> {
+        let text = |name| text(item, name);
+        if text("entityType").is_some_and(|kind| kind != "LEASE") {
+            return None;
+        }
+        let checkpoint = match text("checkpoint")? {
+            "SHARD_END" => Checkpoint::End,
+            digits => Sequence::parse(digits).map_or(Checkpoint::None, Checkpoint::At),
+        };
+        Some(Self { stream: text("streamArn")?.to_owned(), owner: text("leaseOwner").map(str::to_owned), checkpoint })
+    }
+
+    /// Whether the process that signs with this access key holds the lease. An owner's name is the worker's and something unique.
+    pub fn is_held_by(&self, worker: &str) -> bool {
+        self.owner.as_deref().and_then(|owner| owner.split('/').next()) == Some(worker)
+    }
+}
+
+/// An entry of the gap ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    kind: String,
+    origin: String,
+    after: Option<Sequence>,
+    /// Seconds since the epoch.
+    lost_from: Option<i64>,
+}
+
+impl Gap {
+    /// Reads a gap; `None` for items of other kinds.
+    pub fn read(item: &Item) -> Option<Self> {
+        if text(item, "entityType") != Some("GAP") {
+            return None;
+        }
+        Some(Self {
+            kind: text(item, "kind")?.to_owned(),
+            origin: text(item, "origin")?.to_owned(),
+            after: text(item, "after").and_then(Sequence::parse),
+            lost_from: text(item, "lostFrom").and_then(|seconds| seconds.parse().ok()),
+        })
+    }
+
+    /// Whether the gap tells of a change that `shard` took at `sequence` (when `own`), or that a shard behind it took. `at` is the time of
+    /// the change in milliseconds.
+    pub fn covers(&self, shard: &str, own: bool, sequence: &Sequence, at: i64) -> bool {
+        let kind = matches!(self.kind.as_str(), "trimmed" | "vanished");
+        let behind = !own || self.after.as_ref().is_none_or(|after| sequence > after);
+        kind && self.origin == shard && behind && self.lost_from.is_none_or(|from| at.div_euclid(1000) >= from)
+    }
+
+    /// Whether the gap tells that this stream was replaced by another.
+    pub fn covers_replacement(&self, stream: &str) -> bool {
+        self.kind == "stream-replaced" && self.origin == stream
+    }
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    match item.get(name)? {
+        AttributeValue::S(text) | AttributeValue::N(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading what landed, independently of the service: Parquet with the parquet crate's own record reader, NDJSON line by line.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::Value;
+
+use crate::item::Item;
+use crate::sequence::Sequence;
+
+/// A row of the lake, of a table without a contract: keys, metadata, and everything else in `cdc_extra`.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are the columns")]
+pub struct Row {
+    pub event_id: String,
+    pub operation: String,
+    pub sequence: Sequence,
+    /// Milliseconds since the epoch.
+    pub time: i64,
+    pub table: String,
+    pub shard: String,
+    pub ttl_delete: bool,
+    /// Every column that is none of the service's.
+    pub keys: BTreeMap<String, String>,
+    pub new: Item,
+    pub old: Item,
+}
+
+/// The rows of an object, in order.
+pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Vec<Row>> {
+    let columns = match name.rsplit_once('.') {
+        Some((_, "parquet")) => parquet(body)?,
+        Some((_, "gz")) => ndjson(body)?,
+        _ => bail!("its name ends like no format's"),
+    };
+    columns.into_iter().map(row).collect()
+}
+
+type Columns = BTreeMap<String, Value>;
+
+fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
+    let file = SerializedFileReader::new(body.clone())?;
+    let mut rows = Vec::new();
+    for row in file.get_row_iter(None)? {
+        let row = row?;
+        let columns = row.get_column_iter().filter_map(|(name, field)| {
+            let value = match field {
+                Field::Null => return None,
+                Field::Str(text) => Value::from(text.as_str()),
+                Field::Bool(value) => Value::from(*value),
+                Field::TimestampMillis(millis) => Value::from(*millis),
+                other => Value::from(other.to_string()),
+            };
+            Some((name.clone(), value))
+        });
+        rows.push(columns.collect());
+    }
+    Ok(rows)
+}
+
+fn ndjson(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_string(&mut text).context("unpack it")?;
+    text.lines()
+        .map(|line| {
+            let mut columns: Columns = serde_json::from_str(line).with_context(|| format!("read the line {line}"))?;
+            if let Some(Value::String(time)) = columns.get("cdc_time") {
+                let time: jiff::civil::DateTime = time.parse().with_context(|| format!("read the time {time}"))?;
+                let millis = time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
+                columns.insert("cdc_time".to_owned(), millis.into());
+            }
+            Ok(columns)
+        })
+        .collect()
+}
+
+fn row(mut columns: Columns) -> anyhow::Result<Row> {
+    let mut take = |name: &str| columns.remove(name);
+    let text = |value: Option<Value>, name: &str| match value {
+        Some(Value::String(text)) => Ok(text),
+        other => bail!("{name} is {other:?}"),
+    };
+    let image = |value: Option<Value>| match value {
+        None | Some(Value::Null) => Ok(Item::new()),
+        Some(Value::String(json)) => serde_json::from_str(&json).with_context(|| format!("read the image {json}")),
+        Some(other) => bail!("an image is {other}"),
+    };
+    let sequence = text(take("cdc_sequence"), "cdc_sequence")?;
+    take("cdc_changed");
+    Ok(Row {
+        event_id: text(take("cdc_event_id"), "cdc_event_id")?,
+        operation: text(take("cdc_op"), "cdc_op")?,
+        sequence: Sequence::parse(&sequence).filter(|_| sequence.len() == 40).with_context(|| format!("cdc_sequence is {sequence}"))?,
+        time: take("cdc_time").and_then(|time| time.as_i64()).context("cdc_time is no time")?,
+        table: text(take("cdc_table"), "cdc_table")?,
+        shard: text(take("cdc_shard"), "cdc_shard")?,
+        ttl_delete: take("cdc_ttl_delete").and_then(|value| value.as_bool()).context("cdc_ttl_delete is no boolean")?,
+        new: image(take("cdc_extra"))?,
+        old: image(take("old_cdc_extra"))?,
+        keys: columns.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect(),
+    })
+}

@@ -1,0 +1,328 @@
+//! Journals written by hand: each invariant holds in one and is broken in another.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::*;
+use crate::item::AttributeValue::{N, S};
+
+const STREAM: &str = "arn:stream/1";
+/// 2026-11-21 03:00:00 UTC.
+const NOW: i64 = 1_795_230_000_000;
+
+/// A journal with its checker.
+struct Story {
+    journal: Journal,
+    checker: Checker,
+}
+
+impl Story {
+    /// A table whose stream begins with shard `a`.
+    fn new() -> Self {
+        let subject = Subject { table: "orders".into(), leases: "leases".into(), bucket: "lake".into(), folder: "cdc/orders".into() };
+        let story = Self { journal: Journal::keeping(), checker: Checker::new(subject) };
+        story.reshard(None, &["a"]);
+        story
+    }
+
+    fn record(&self, worker: &str, event: Event) {
+        self.journal.record(NOW, worker, event);
+    }
+
+    fn reshard(&self, parent: Option<&str>, children: &[&str]) {
+        let children = children.iter().map(|child| (*child).to_owned()).collect();
+        self.record("", Event::Resharded { stream: STREAM.into(), parent: parent.map(str::to_owned), children });
+    }
+
+    /// The item `key` changes in `shard`.
+    fn change(&self, shard: &str, sequence: u32, key: &str) {
+        let key = Item::from([("id".to_owned(), S(key.to_owned()))]);
+        let new = key.clone().into_iter().chain([("n".to_owned(), N(sequence.to_string()))]).collect();
+        let place = Place { stream: STREAM.into(), shard: shard.into(), sequence: at(sequence), event_id: format!("e{sequence}") };
+        self.record(
+            "",
+            Event::Change(Change {
+                table: "orders".into(),
+                place: Some(place),
+                operation: "INSERT",
+                key,
+                old: None,
+                new: Some(new),
+                by_ttl: false,
+            }),
+        );
+    }
+
+    /// An object with those changes, each the insertion of an item.
+    fn land(&self, shard: &str, rows: &[(u32, &str)]) {
+        let lines = rows.iter().map(|(sequence, key)| line(shard, *sequence, key, &sequence.to_string()));
+        self.object("W", shard, lines, None);
+    }
+
+    fn object(&self, worker: &str, shard: &str, lines: impl IntoIterator<Item = String>, replaced: Option<Bytes>) {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        for line in lines {
+            gzip.write_all(line.as_bytes()).unwrap();
+        }
+        let key = format!("cdc/orders/changes/dt=2026-11-21/hr=03/{shard}-0.json.gz");
+        self.record(worker, Event::Object { bucket: "lake".into(), key, body: gzip.finish().unwrap().into(), replaced });
+    }
+
+    fn lease(&self, worker: &str, shard: &str, checkpoint: &str) {
+        let (key, mut new) = (lease_key(shard), lease_key(shard));
+        new.insert("entityType".into(), S("LEASE".into()));
+        new.insert("streamArn".into(), S(STREAM.into()));
+        new.insert("leaseOwner".into(), S(format!("{worker}/1")));
+        new.insert("checkpoint".into(), S(checkpoint.into()));
+        self.record(worker, Event::Item { table: "leases".into(), key, old: None, new: Some(new) });
+    }
+
+    fn gap(&self, kind: &str, origin: &str, after: Option<u32>) {
+        let mut new =
+            Item::from([("entityType".into(), S("GAP".into())), ("kind".into(), S(kind.into())), ("origin".into(), S(origin.into()))]);
+        new.extend(after.map(|after| ("after".to_owned(), S(at(after).to_string()))));
+        self.record("W", Event::Item { table: "leases".into(), key: lease_key("gap"), old: None, new: Some(new) });
+    }
+
+    fn page(&self, worker: &str, shard: &str) {
+        self.record(worker, Event::Page { stream: STREAM.into(), shard: shard.into(), records: 0, range: None, end: false });
+    }
+
+    fn iterator(&self, worker: &str, shard: &str, kind: &'static str, position: u32) {
+        let position = Some(at(position).to_string());
+        self.record(worker, Event::Iterator { stream: STREAM.into(), shard: shard.into(), kind, position });
+    }
+
+    fn refuse(&self, worker: &str, shard: &str) {
+        self.record(worker, Event::ConditionFailed { table: "leases".into(), key: lease_key(shard) });
+    }
+
+    fn trim(&self, shard: &str, through: u32) {
+        self.record("", Event::Trimmed { stream: STREAM.into(), shard: shard.into(), through: at(through) });
+    }
+
+    /// The invariants that did not hold.
+    fn broken(mut self) -> Vec<Invariant> {
+        self.checker.follow(&self.journal);
+        self.checker.finish(NOW);
+        self.checker.violations().iter().map(|violation| violation.invariant).collect()
+    }
+}
+
+fn lease_key(shard: &str) -> Item {
+    Item::from([("leaseKey".to_owned(), S(shard.to_owned()))])
+}
+
+fn at(sequence: u32) -> Sequence {
+    Sequence::parse(&format!("1{sequence:020}")).unwrap()
+}
+
+fn line(shard: &str, sequence: u32, key: &str, n: &str) -> String {
+    let row = json!({
+        "cdc_event_id": format!("e{sequence}"), "cdc_op": "INSERT", "cdc_sequence": format!("{:0>40}", at(sequence).as_str()),
+        "cdc_time": "2026-11-21 03:00:00.000", "cdc_table": "orders", "cdc_shard": shard, "cdc_ttl_delete": false, "cdc_changed": [],
+        "id": key, "cdc_extra": json!({"n": {"N": n}}).to_string(),
+    });
+    format!("{row}\n")
+}
+
+#[test]
+fn a_history_that_lands_breaks_nothing() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    story.lease("W", "a", "TRIM_HORIZON");
+    story.page("W", "a");
+    story.land("a", &[(1, "x")]);
+    story.lease("W", "a", at(1).as_str());
+    story.reshard(Some("a"), &["b"]);
+    story.lease("W", "a", "SHARD_END");
+    story.change("b", 2, "x");
+    story.page("W", "b");
+    story.land("b", &[(2, "x")]);
+    story.lease("W", "b", at(2).as_str());
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
+fn a_checkpoint_ahead_of_the_lake_is_seen() {
+    for checkpoint in [at(2).as_str(), "SHARD_END"] {
+        let story = Story::new();
+        story.change("a", 1, "x");
+        story.change("a", 2, "y");
+        story.land("a", &[(1, "x")]);
+        story.lease("W", "a", checkpoint);
+        story.land("a", &[(2, "y")]);
+        assert_eq!(story.broken(), [Invariant::DurableBeforeCheckpoint]);
+    }
+}
+
+#[test]
+fn a_child_read_too_early_is_seen_unless_its_parent_is_gone() {
+    let story = Story::new();
+    story.reshard(Some("a"), &["b"]);
+    story.page("W", "b");
+    assert_eq!(story.broken(), [Invariant::ParentFirst]);
+
+    let story = Story::new();
+    story.reshard(Some("a"), &["b"]);
+    story.record("", Event::Forgotten { stream: STREAM.into(), shard: "a".into() });
+    story.page("W", "b");
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
+fn a_change_that_lands_twice_is_seen() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    story.land("a", &[(1, "x")]);
+    story.land("a", &[(1, "x")]);
+    assert_eq!(story.broken(), [Invariant::LandOnce]);
+}
+
+#[test]
+fn a_replaced_and_a_deleted_object_are_seen() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    story.object("W", "a", [line("a", 1, "x", "1")], Some(Bytes::from_static(b"before")));
+    story.record("W", Event::Deleted { bucket: "lake".into(), key: "cdc/orders/changes/x".into() });
+    assert_eq!(story.broken(), [Invariant::LandOnce, Invariant::LandOnce]);
+}
+
+#[test]
+fn an_item_s_changes_in_the_wrong_order_are_seen() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    story.reshard(Some("a"), &["b"]);
+    story.change("b", 2, "x");
+    story.land("b", &[(2, "x")]);
+    story.land("a", &[(1, "x")]);
+    assert_eq!(story.broken(), [Invariant::ItemOrder]);
+}
+
+#[test]
+fn changes_of_other_items_may_overtake() {
+    let story = Story::new();
+    story.reshard(None, &["c"]);
+    story.change("a", 1, "x");
+    story.change("c", 2, "y");
+    story.land("c", &[(2, "y")]);
+    story.land("a", &[(1, "x")]);
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
+fn a_change_that_never_lands_is_seen() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    assert_eq!(story.broken(), [Invariant::NoSilentLoss]);
+}
+
+#[test]
+fn a_trimmed_change_needs_a_gap_that_covers_it() {
+    let trimmed = |gap: Option<(&str, &str, Option<u32>)>| {
+        let story = Story::new();
+        story.change("a", 1, "x");
+        story.land("a", &[(1, "x")]);
+        story.change("a", 2, "x");
+        story.trim("a", 2);
+        if let Some((kind, origin, after)) = gap {
+            story.gap(kind, origin, after);
+        }
+        story.broken()
+    };
+    assert_eq!(trimmed(None), [Invariant::NoSilentLoss]);
+    assert_eq!(trimmed(Some(("trimmed", "a", Some(2)))), [Invariant::NoSilentLoss], "it tells of later changes only");
+    assert_eq!(trimmed(Some(("trimmed", "b", Some(1)))), [Invariant::NoSilentLoss], "it tells of another shard");
+    assert_eq!(trimmed(Some(("order-broken", "a", Some(1)))), [Invariant::NoSilentLoss], "it tells of something else");
+    assert_eq!(trimmed(Some(("trimmed", "a", Some(1)))), []);
+    assert_eq!(trimmed(Some(("vanished", "a", None))), []);
+    assert_eq!(trimmed(Some(("stream-replaced", STREAM, None))), []);
+}
+
+#[test]
+fn a_change_without_a_stream_needs_the_gap_of_its_stream_once_there_are_leases() {
+    let unstreamed = |leased: bool, gap: bool| {
+        let story = Story::new();
+        if leased {
+            story.lease("W", "a", "TRIM_HORIZON");
+        }
+        let key = Item::from([("id".to_owned(), S("x".to_owned()))]);
+        let change =
+            Change { table: "orders".into(), place: None, operation: "INSERT", new: Some(key.clone()), key, old: None, by_ttl: false };
+        story.record("", Event::Change(change));
+        if gap {
+            story.gap("stream-replaced", STREAM, None);
+        }
+        story.broken()
+    };
+    assert_eq!(unstreamed(false, false), []);
+    assert_eq!(unstreamed(true, false), [Invariant::NoSilentLoss]);
+    assert_eq!(unstreamed(true, true), []);
+}
+
+#[test]
+fn reading_at_or_before_the_checkpoint_again_is_seen() {
+    for (kind, position, again) in [
+        ("AFTER_SEQUENCE_NUMBER", 5, false),
+        ("AFTER_SEQUENCE_NUMBER", 4, true),
+        ("AT_SEQUENCE_NUMBER", 5, true),
+        ("AT_SEQUENCE_NUMBER", 6, false),
+    ] {
+        let story = Story::new();
+        story.lease("W", "a", at(5).as_str());
+        story.iterator("W", "a", kind, position);
+        let expected: &[Invariant] = if again { &[Invariant::ResumeAfter] } else { &[] };
+        assert_eq!(story.broken(), expected, "{kind} {position}");
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_hear_that_its_lease_is_gone_is_seen() {
+    let refused = |worker: &str, times: u32| {
+        let story = Story::new();
+        story.lease("V", "a", "TRIM_HORIZON");
+        for _ in 0..times {
+            story.page(worker, "a");
+            story.refuse(worker, "a");
+        }
+        story.page(worker, "a");
+        story.broken()
+    };
+    assert_eq!(refused("W", 5), [Invariant::OneWriter]);
+    assert_eq!(refused("W", 2), [], "answers get lost");
+    assert_eq!(refused("V", 5), [], "the holder may be refused by its own earlier attempt");
+}
+
+#[test]
+fn every_difference_between_a_row_and_its_change_is_seen() {
+    let correct = line("a", 1, "x", "1");
+    let wrong = [
+        ("\"cdc_op\":\"INSERT\"", "\"cdc_op\":\"MODIFY\""),
+        ("\"cdc_event_id\":\"e1\"", "\"cdc_event_id\":\"e2\""),
+        ("03:00:00.000", "03:00:00.001"),
+        ("\"cdc_table\":\"orders\"", "\"cdc_table\":\"order\""),
+        ("\"cdc_ttl_delete\":false", "\"cdc_ttl_delete\":true"),
+        ("\"id\":\"x\"", "\"id\":\"y\""),
+        ("{\\\"N\\\":\\\"1\\\"}", "{\\\"N\\\":\\\"1.0\\\"}"),
+        ("{\\\"N\\\":\\\"1\\\"}", "{\\\"S\\\":\\\"1\\\"}"),
+    ];
+    for (right, wrong) in wrong {
+        assert!(correct.contains(right), "{right} is not in {correct}");
+        let story = Story::new();
+        story.change("a", 1, "x");
+        story.object("W", "a", [correct.replace(right, wrong)], None);
+        assert_eq!(story.broken(), [Invariant::ExactValues], "{wrong}");
+    }
+}
+
+#[test]
+fn an_object_that_is_no_object_is_seen() {
+    let story = Story::new();
+    let (bucket, key) = ("lake".to_owned(), "cdc/orders/changes/dt=2026-11-21/hr=03/a-0.parquet".to_owned());
+    story.record("W", Event::Object { bucket, key, body: Bytes::from_static(b"PAR1"), replaced: None });
+    assert_eq!(story.broken(), [Invariant::ExactValues]);
+}

@@ -1,0 +1,115 @@
+//! `headwater-sim soak` and `headwater-sim replay`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use headwater::mutant::{self, Mutant};
+
+use crate::runner::play;
+use crate::runner::scenario::Scenario;
+use crate::runner::soak::{self, Soak};
+
+/// How often progress is told.
+const REPORT: Duration = Duration::from_secs(10);
+
+/// Arguments of `soak`.
+#[derive(Debug, clap::Args)]
+pub struct SoakArgs {
+    /// How many seeds to play.
+    #[arg(long, default_value_t = 300)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Seeds that are played at once; one for each core unless it is given.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Go on after a violation instead of ending.
+    #[arg(long)]
+    keep_going: bool,
+    /// A decision of the service to take wrongly, to see whether the checks find it.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// The seed.
+    #[arg(long)]
+    seed: u64,
+    /// Play it up to this often, until a violation shows: the service's retries are jittered.
+    #[arg(long, default_value_t = 1)]
+    times: u32,
+    /// What the service logs goes into the trace too, from this level on: error, warn, info, debug or trace.
+    #[arg(long)]
+    logs: Option<tracing::Level>,
+    /// A decision of the service to take wrongly.
+    #[arg(long)]
+    mutant: Option<Mutant>,
+}
+
+/// Plays many seeds. Ends with exit code 1 when an invariant did not hold.
+pub fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
+    arm(args.mutant)?;
+    let begun = Instant::now();
+    let told = Mutex::new(begun);
+    let progress = |soak: &Soak| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= REPORT {
+            *told = Instant::now();
+            eprintln!("{} of {} seeds, {} with violations", soak.played, args.seeds, soak.failed.len());
+        }
+    };
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let soak = soak::soak(args.first..args.first.saturating_add(args.seeds), threads, !args.keep_going, &progress)?;
+    print!("{}", soak.coverage);
+    let mutant = args.mutant.map(|mutant| format!(" --mutant {}", mutant.name())).unwrap_or_default();
+    for (seed, violations) in &soak.failed {
+        println!("\nseed {seed}:");
+        for violation in violations.iter().take(5) {
+            println!("  {violation}");
+        }
+        println!("  replay: headwater-sim replay --seed {seed}{mutant}");
+    }
+    println!("\n{} seeds in {:.1} s, {} with violations", soak.played, begun.elapsed().as_secs_f64(), soak.failed.len());
+    Ok(if soak.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Plays one seed and prints what happened. Ends with exit code 1 when an invariant did not hold.
+pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    arm(args.mutant)?;
+    let scenario = Scenario::draw(args.seed);
+    let mut report = play(&scenario, args.logs)?;
+    for _ in 1..args.times {
+        if !report.violations.is_empty() {
+            break;
+        }
+        report = play(&scenario, args.logs)?;
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{scenario}")?;
+    let mut violations = report.violations.iter().peekable();
+    for entry in &report.journal {
+        writeln!(out, "{entry}")?;
+        while let Some(violation) = violations.next_if(|violation| violation.at < entry.at) {
+            writeln!(out, ">>> {violation}")?;
+        }
+    }
+    for violation in violations {
+        writeln!(out, ">>> {violation}")?;
+    }
+    writeln!(out, "\n{} violations\n{}", report.violations.len(), report.coverage)?;
+    Ok(if report.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn arm(mutant: Option<Mutant>) -> anyhow::Result<()> {
+    match mutant {
+        Some(mutant) if !mutant::arm(mutant) => bail!("this process has another mutant already"),
+        _ => Ok(()),
+    }
+}

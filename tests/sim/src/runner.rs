@@ -1,0 +1,144 @@
+//! Runs the service itself through a drawn history, over real HTTP and on virtual time, and checks the invariants.
+//!
+//! One seed gives one [`scenario::Scenario`]: the table's traffic, its shards' fate, the workers and what becomes of them, and the faults of
+//! the services. [`run`] plays it on one thread with tokio's time paused: hours pass in moments, and nothing waits for real. The
+//! history, the topology and the faults depend on the seed alone. How the service's own tasks interleave does not depend on it entirely,
+//! since retries are jittered; a violation that needs a rare interleaving may take a few replays to show again.
+
+pub mod coverage;
+pub mod scenario;
+pub mod soak;
+
+mod history;
+mod logs;
+mod worker;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use crate::check::{Checker, Invariant, Subject, Violation};
+use crate::clock::Clock;
+use crate::cloud::Cloud;
+use crate::faults::{Faults, Script};
+use crate::journal::{Entry, Event, Journal};
+use crate::server::Server;
+use coverage::Coverage;
+use history::History;
+use scenario::{Scenario, Step};
+use worker::Fleet;
+
+/// The replicated table.
+const TABLE: &str = "orders";
+/// The lease table.
+const LEASES: &str = "headwater-orders";
+/// The lake's bucket.
+const BUCKET: &str = "lake";
+/// The lake's prefix in it.
+const PREFIX: &str = "cdc";
+/// Once nothing is in the way any more, everything lands within this time: the longest pause between retries, a fail-over and a round.
+const SETTLED_WITHIN: Duration = Duration::from_mins(10);
+
+/// What became of a scenario.
+#[derive(Debug)]
+pub struct Report {
+    /// What did not hold.
+    pub violations: Vec<Violation>,
+    /// What was exercised.
+    pub coverage: Coverage,
+    /// Everything that happened.
+    pub journal: Vec<Entry>,
+}
+
+/// Plays a scenario on a runtime of its own, with paused time. An error means that the simulator itself failed.
+///
+/// With `logs`, what the service logs at that level and above stands in the journal among the rest.
+pub fn play(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().context("start a runtime")?;
+    let report = runtime.block_on(run(scenario, logs));
+    // Whatever a crashed worker left behind ends here.
+    runtime.shutdown_background();
+    report
+}
+
+async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Result<Report> {
+    let cloud = Cloud::new(Clock::starting_at(scenario.begins_at), Journal::keeping());
+    let _logging = logs.map(|level| logs::into_journal(&cloud, level));
+    let faults = Faults::new(scenario.seed);
+    faults.set(Script { seed: scenario.seed, rules: scenario.rules.clone() });
+    let server = Server::start(cloud.clone(), faults.clone(), crate::server::Options::default()).await.context("start the simulator")?;
+    let mut history = History::new(cloud.clone(), scenario);
+    history.begin()?;
+    let mut fleet = Fleet::new(cloud.clone(), faults.clone(), server.address(), scenario)?;
+    let mut checker = Checker::new(Subject {
+        table: TABLE.to_owned(),
+        leases: LEASES.to_owned(),
+        bucket: BUCKET.to_owned(),
+        folder: format!("{PREFIX}/{TABLE}"),
+    });
+    let begun = Instant::now();
+    fleet.start_all();
+    for (at, step) in &scenario.steps {
+        tokio::time::sleep_until(begun + *at).await;
+        cloud.journal.record(cloud.clock.now(), "", Event::Note(step.to_string()));
+        perform(step, &mut history, &mut fleet).await?;
+        checker.follow(&cloud.journal);
+        if !checker.violations().is_empty() {
+            break;
+        }
+    }
+    cloud.journal.record(cloud.clock.now(), "", Event::Note("nothing is in the way any more".to_owned()));
+    faults.clear();
+    fleet.start_all();
+    let settled = tokio::time::timeout(SETTLED_WITHIN, async {
+        loop {
+            checker.follow(&cloud.journal);
+            if (checker.all_landed() && checker.all_accounted_for()) || !checker.violations().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let settled = settled.await.is_ok();
+    fleet.stop_all().await;
+    checker.follow(&cloud.journal);
+    let mut violations = checker.violations().to_vec();
+    if violations.is_empty() {
+        checker.finish(cloud.clock.now());
+        violations = checker.violations().to_vec();
+    }
+    if !settled && violations.is_empty() {
+        let what = format!("the service did not settle within {} min", SETTLED_WITHIN.as_secs() / 60);
+        violations.push(Violation { invariant: Invariant::Liveness, at: cloud.clock.now(), what });
+    }
+    server.stop().await;
+    let coverage = Coverage::of(checker.seen(), &faults.counts(), &fleet.counts(), &history.counts());
+    Ok(Report { violations, coverage, journal: cloud.journal.since(0) })
+}
+
+async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyhow::Result<()> {
+    match step {
+        Step::Write { changes } => history.write(*changes)?,
+        Step::Expire => history.expire(),
+        Step::Reshard { pick, into } => history.reshard(*pick, *into)?,
+        Step::TrimEarly { pick, keep } => history.trim_early(*pick, *keep),
+        Step::Replace { unstreamed } => history.replace_stream(*unstreamed)?,
+        Step::Jump { by } => history.jump(*by),
+        Step::Crash { worker } => fleet.crash(*worker),
+        Step::Stop { worker } => fleet.stop(*worker),
+        Step::Start { worker } => fleet.start(*worker),
+        Step::Pause { worker, length } => fleet.pause(*worker, *length),
+        Step::WrongClock { worker, by_seconds } => fleet.set_clock(*worker, *by_seconds),
+        Step::Outage { hours, before, during } => {
+            fleet.crash_all();
+            history.write(*before)?;
+            history.jump(Duration::from_hours(*hours));
+            history.write(*during)?;
+            fleet.start_all();
+        }
+    }
+    // The moment of a crash shall not depend on what else was due in the same moment.
+    tokio::task::yield_now().await;
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! Scenarios: what one seed draws (pure).
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
+
+/// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
+const BEGINS_AT: i64 = 1_795_229_940_000;
+/// At most this many workers.
+const MOST_WORKERS: usize = 3;
+
+/// Everything that a seed decides.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// The services' time at the beginning, in milliseconds since the epoch.
+    pub begins_at: i64,
+    /// The table's and its stream's make-up.
+    pub table: TableMakeUp,
+    /// How the service is set up.
+    pub service: ServiceMakeUp,
+    /// What happens, and when after the beginning, in order.
+    pub steps: Vec<(Duration, Step)>,
+    /// What goes wrong in the services until the last step.
+    pub rules: Vec<Rule>,
+}
+
+/// The table's and its stream's make-up.
+#[derive(Debug, Clone, Copy)]
+pub struct TableMakeUp {
+    /// Shards at the beginning.
+    pub partitions: usize,
+    /// Digits of the first sequence numbers.
+    pub digits: usize,
+    /// Different items.
+    pub items: usize,
+    /// Whether the key has a sort key, which is a number.
+    pub sorted: bool,
+}
+
+/// How the service is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceMakeUp {
+    /// Processes of it.
+    pub workers: usize,
+    /// Parquet, or NDJSON.
+    pub parquet: bool,
+    /// `lease.failover`.
+    pub failover: Duration,
+    /// `lake.max_age`.
+    pub max_age: Duration,
+    /// `lake.max_size`, in bytes.
+    pub max_size: u64,
+    /// `stream.idle_poll`.
+    pub idle_poll: Duration,
+}
+
+/// Something that happens to the table, its stream or the workers. Picks are taken modulo what there is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Changes of items, and writes that change nothing.
+    Write {
+        /// How many writes.
+        changes: usize,
+    },
+    /// Time to live deletes what has expired.
+    Expire,
+    /// An open shard is closed and continues in others.
+    Reshard {
+        /// Which.
+        pick: usize,
+        /// In how many: one is a rotation.
+        into: usize,
+    },
+    /// The stream trims a shard before its records are a day old.
+    TrimEarly {
+        /// Which.
+        pick: usize,
+        /// How many of its records stay.
+        keep: usize,
+    },
+    /// The stream is disabled and enabled again.
+    Replace {
+        /// Writes in between.
+        unstreamed: usize,
+    },
+    /// The services' clock moves on.
+    Jump {
+        /// By how much.
+        by: Duration,
+    },
+    /// A worker is killed.
+    Crash {
+        /// Which.
+        worker: usize,
+    },
+    /// A worker is asked to stop.
+    Stop {
+        /// Which.
+        worker: usize,
+    },
+    /// A worker is started, unless it runs.
+    Start {
+        /// Which.
+        worker: usize,
+    },
+    /// Nothing that a worker sends takes effect for a while; then all of it does.
+    Pause {
+        /// Which.
+        worker: usize,
+        /// For how long.
+        length: Duration,
+    },
+    /// A worker's wall clock goes wrong.
+    WrongClock {
+        /// Which.
+        worker: usize,
+        /// By how much, in seconds.
+        by_seconds: i64,
+    },
+    /// All workers are killed, and started again after hours.
+    Outage {
+        /// How many hours.
+        hours: u64,
+        /// Writes just after they died.
+        before: usize,
+        /// Writes just before they start again.
+        during: usize,
+    },
+}
+
+impl Scenario {
+    /// What this seed stands for.
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let service = ServiceMakeUp {
+            workers: rng.usize(1..=MOST_WORKERS),
+            parquet: rng.bool(),
+            failover: Duration::from_secs(rng.u64(2..=10)),
+            max_age: Duration::from_millis(rng.u64(200..=8_000)),
+            max_size: rng.u64(500..=20_000),
+            idle_poll: Duration::from_millis(rng.u64(500..=3_000)),
+        };
+        let table = TableMakeUp { partitions: rng.usize(1..=3), digits: rng.usize(21..=40), items: rng.usize(1..=30), sorted: rng.bool() };
+        let begins_at = BEGINS_AT + rng.i64(0..60_000);
+        let length = Duration::from_secs(rng.u64(10..=45));
+        let mut steps = traffic(&mut rng, length);
+        steps.extend(fate_of_shards(&mut rng, length));
+        steps.extend(fate_of_workers(&mut rng, length, service));
+        steps.sort_by_key(|(at, _)| *at);
+        // One outage at most, and the last thing: what follows it is the recovery.
+        if rng.u8(0..100) < 15 {
+            let outage = Step::Outage { hours: rng.u64(1..=30), before: rng.usize(0..10), during: rng.usize(0..10) };
+            steps.push((length, outage));
+            steps.push((length + Duration::from_secs(rng.u64(1..20)), Step::Write { changes: rng.usize(0..10) }));
+        }
+        let rules = faults(&mut rng);
+        Self { seed, begins_at, table, service, steps, rules }
+    }
+}
+
+fn moment(rng: &mut Rng, length: Duration) -> Duration {
+    Duration::from_millis(rng.u64(0..u64::try_from(length.as_millis()).unwrap_or(u64::MAX)))
+}
+
+fn traffic(rng: &mut Rng, length: Duration) -> Vec<(Duration, Step)> {
+    let bursts = rng.usize(3..=14);
+    let mut steps: Vec<_> = (0..bursts).map(|_| (moment(rng, length), Step::Write { changes: rng.usize(1..=16) })).collect();
+    steps.extend((0..rng.usize(0..=2)).map(|_| (moment(rng, length), Step::Expire)));
+    steps
+}
+
+fn fate_of_shards(rng: &mut Rng, length: Duration) -> Vec<(Duration, Step)> {
+    let mut steps = Vec::new();
+    for _ in 0..rng.usize(0..=4) {
+        let at = moment(rng, length);
+        // Generations in a row: a shard that is closed again before anybody has looked at it, with or without records in it.
+        for generation in 0..rng.u32(1..=3) {
+            let at = at + Duration::from_millis(u64::from(generation) * rng.u64(0..400));
+            steps.push((at, Step::Reshard { pick: rng.usize(..1000), into: *rng.choice(&[1, 1, 2, 2, 3]).unwrap_or(&1) }));
+            if rng.bool() {
+                steps.push((at, Step::Write { changes: rng.usize(1..=6) }));
+            }
+        }
+    }
+    if rng.u8(0..100) < 10 {
+        steps.push((moment(rng, length), Step::TrimEarly { pick: rng.usize(..1000), keep: rng.usize(0..5) }));
+    }
+    if rng.u8(0..100) < 10 {
+        steps.push((moment(rng, length), Step::Replace { unstreamed: rng.usize(0..6) }));
+    }
+    if rng.u8(0..100) < 15 {
+        // Longer than an iterator lives.
+        steps.push((moment(rng, length), Step::Jump { by: Duration::from_mins(rng.u64(10..=25)) }));
+    }
+    steps
+}
+
+fn fate_of_workers(rng: &mut Rng, length: Duration, service: ServiceMakeUp) -> Vec<(Duration, Step)> {
+    let mut steps = Vec::new();
+    for _ in 0..rng.usize(0..=4) {
+        let (at, worker) = (moment(rng, length), rng.usize(0..service.workers));
+        let end = if rng.u8(0..4) == 0 { Step::Stop { worker } } else { Step::Crash { worker } };
+        steps.push((at, end));
+        steps.push((at + Duration::from_millis(rng.u64(0..12_000)), Step::Start { worker }));
+    }
+    for _ in 0..rng.usize(0..=2) {
+        // Shorter and longer than a lease.
+        let most = u64::try_from(service.failover.as_millis()).unwrap_or(10_000) * 3;
+        let length_of_pause = Duration::from_millis(rng.u64(500..most));
+        steps.push((moment(rng, length), Step::Pause { worker: rng.usize(0..service.workers), length: length_of_pause }));
+    }
+    if rng.u8(0..100) < 15 {
+        let by_seconds = rng.i64(-7_200..=7_200);
+        steps.push((moment(rng, length), Step::WrongClock { worker: rng.usize(0..service.workers), by_seconds }));
+    }
+    steps
+}
+
+/// What may go wrong with calls: a random choice of faults, each rare or frequent.
+fn faults(rng: &mut Rng) -> Vec<Rule> {
+    // One history in five has none: what fails there fails without help.
+    if rng.u8(0..5) == 0 {
+        return Vec::new();
+    }
+    let most = *rng.choice(&[0.02, 0.05, 0.15]).unwrap_or(&0.05);
+    let mut rules = Vec::new();
+    for (operation, fault) in possible(rng) {
+        if rng.u8(0..3) > 0 {
+            rules.push(Rule::new(operation, fault, Chance::Probability(rng.f64() * most)));
+        }
+    }
+    rules
+}
+
+fn possible(rng: &mut Rng) -> Vec<(&'static str, Fault)> {
+    let spellings = [Throttle::LimitExceededException, Throttle::ProvisionedThroughputExceededException, Throttle::ThrottlingException];
+    let throttles = ["GetRecords", "DescribeStream", "GetShardIterator", "UpdateItem", "PutItem", "Scan", "PutObject"];
+    let mut spelling = |operation| (operation, Fault::Throttle(*rng.choice(&spellings).unwrap_or(&spellings[0])));
+    let mut faults: Vec<_> = throttles.into_iter().map(&mut spelling).collect();
+    faults.extend([
+        ("*", Fault::ServerError(ServerError::Internal)),
+        ("*", Fault::ServerError(ServerError::Unavailable)),
+        ("*", Fault::Reset),
+        ("*", Fault::LoseAnswer),
+        ("UpdateItem", Fault::LoseAnswer),
+        ("PutObject", Fault::LoseAnswer),
+        ("*", Fault::Hang { ms: Some(rng.u64(1_000..60_000)) }),
+        ("*", Fault::Hang { ms: None }),
+        ("PutObject", Fault::Delay { ms: rng.u64(100..40_000) }),
+        ("UpdateItem", Fault::Delay { ms: rng.u64(100..40_000) }),
+        ("*", Fault::Delay { ms: rng.u64(10..3_000) }),
+        ("*", Fault::Slow { pieces: rng.usize(2..6), ms: rng.u64(10..2_000) }),
+        ("*", Fault::Truncate),
+        ("GetRecords", Fault::Truncate),
+        ("GetRecords", Fault::EmptyPage),
+        ("GetRecords", Fault::ShortPage(rng.usize(1..4))),
+        ("GetRecords", Fault::RepeatPage),
+        ("DescribeStream", Fault::LateListing { ms: rng.i64(100..20_000) }),
+        ("DescribeStream", Fault::ParentsLookOpen),
+        ("UpdateItem", Fault::ConditionFails),
+        ("PutItem", Fault::ConditionFails),
+        ("PutObject", Fault::ConditionFails),
+    ]);
+    faults
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write { changes } => write!(f, "{changes} writes"),
+            Self::Expire => f.write_str("time to live deletes what has expired"),
+            Self::Reshard { into: 1, .. } => f.write_str("a shard rotates"),
+            Self::Reshard { into, .. } => write!(f, "a shard splits into {into}"),
+            Self::TrimEarly { keep, .. } => write!(f, "a shard is trimmed early, down to {keep} records"),
+            Self::Replace { unstreamed } => write!(f, "the stream is replaced, with {unstreamed} writes in between"),
+            Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
+            Self::Crash { worker } => write!(f, "worker {worker} is killed"),
+            Self::Stop { worker } => write!(f, "worker {worker} is asked to stop"),
+            Self::Start { worker } => write!(f, "worker {worker} is started"),
+            Self::Pause { worker, length } => write!(f, "worker {worker} is paused for {length:?}"),
+            Self::WrongClock { worker, by_seconds } => write!(f, "the clock of worker {worker} goes wrong by {by_seconds} s"),
+            Self::Outage { hours, before, during } => {
+                write!(f, "all workers are killed, {before} writes, {hours} h pass, {during} writes, all workers start")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, table, service, .. } = self;
+        writeln!(
+            f,
+            "seed {seed}: {} items in {} shards, sequence numbers from {} digits on, {} workers, {}, fail-over {:?}, objects of up to {:?} or {} bytes",
+            table.items,
+            table.partitions,
+            table.digits,
+            service.workers,
+            if service.parquet { "Parquet" } else { "NDJSON" },
+            service.failover,
+            service.max_age,
+            service.max_size
+        )?;
+        for Rule { operation, fault, chance, .. } in &self.rules {
+            writeln!(f, "  fault: {operation} {fault:?}, {chance:?}")?;
+        }
+        for (at, step) in &self.steps {
+            writeln!(f, "  {:>7.3} s: {step}", at.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_stands_for_one_scenario() {
+        for seed in 0..50 {
+            assert_eq!(Scenario::draw(seed).to_string(), Scenario::draw(seed).to_string());
+        }
+        assert_ne!(Scenario::draw(1).to_string(), Scenario::draw(2).to_string());
+    }
+
+    #[test]
+    fn steps_are_in_order_and_every_kind_is_drawn() {
+        let mut kinds = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let scenario = Scenario::draw(seed);
+            assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
+            kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
+        }
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
+    }
+}

@@ -1,0 +1,207 @@
+//! The service's side of a history: its processes, which are killed, stopped, paused and started again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use headwater::clock::WallClock;
+use headwater::config::Settings;
+use headwater::pipeline::Pipeline;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::scenario::Scenario;
+use super::{BUCKET, LEASES, PREFIX, TABLE};
+use crate::cloud::Cloud;
+use crate::faults::Faults;
+use crate::journal::Event;
+
+/// How long an orchestrator waits before it starts a process again that ended by itself.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// How the service calls AWS outside the simulator.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The service's processes. Each has a task on this runtime; killing it drops the task with everything that it had begun, while
+/// requests that it has sent take effect all the same.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    cloud: Cloud,
+    faults: Faults,
+    address: SocketAddr,
+    settings: Settings,
+    workers: Vec<Worker>,
+    exits: Arc<AtomicU64>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Worker {
+    starts: u32,
+    clock: Arc<AtomicI64>,
+    process: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    /// Its access key, and its name in the lease table.
+    name: String,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Fleet {
+    pub(super) fn new(cloud: Cloud, faults: Faults, address: SocketAddr, scenario: &Scenario) -> anyhow::Result<Self> {
+        let settings = headwater::config::parse(&configuration(scenario), Path::new("/")).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let workers = (0..scenario.service.workers).map(|_| Worker::default()).collect();
+        Ok(Self { cloud, faults, address, settings, workers, exits: Arc::default(), counts: BTreeMap::new() })
+    }
+
+    /// What was done, by name.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        let mut counts = self.counts.clone();
+        counts.insert("service exits", self.exits.load(Ordering::Relaxed));
+        counts
+    }
+
+    pub(super) fn start_all(&mut self) {
+        for number in 0..self.workers.len() {
+            self.start(number);
+        }
+    }
+
+    pub(super) fn start(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        if worker.process.as_ref().is_some_and(|process| !process.task.is_finished()) {
+            return;
+        }
+        worker.starts += 1;
+        let name = format!("W{number}R{}", worker.starts);
+        let stop = CancellationToken::new();
+        let mut settings = self.settings.clone();
+        settings.lease.worker = Some(name.clone());
+        let sdk = sdk_config(self.address, &name);
+        let (services, shift) = (self.cloud.clock.clone(), Arc::clone(&worker.clock));
+        let clock = WallClock::reading(move || services.now().div_euclid(1000) + shift.load(Ordering::Relaxed));
+        let orchestrated = orchestrate(self.cloud.clone(), name.clone(), settings, sdk, clock, stop.clone(), Arc::clone(&self.exits));
+        worker.process = Some(Process { name, stop, task: tokio::spawn(orchestrated) });
+    }
+
+    pub(super) fn crash(&mut self, number: usize) {
+        if let Some(process) = self.workers[number].process.take() {
+            process.task.abort();
+            *self.counts.entry("crashes").or_default() += 1;
+        }
+    }
+
+    pub(super) fn crash_all(&mut self) {
+        for number in 0..self.workers.len() {
+            self.crash(number);
+        }
+        *self.counts.entry("outages").or_default() += 1;
+    }
+
+    /// Asks a worker to stop; it may take its time.
+    pub(super) fn stop(&mut self, number: usize) {
+        if let Some(process) = &self.workers[number].process {
+            process.stop.cancel();
+            *self.counts.entry("stops").or_default() += 1;
+        }
+    }
+
+    pub(super) fn pause(&mut self, number: usize, length: Duration) {
+        if let Some(process) = &self.workers[number].process {
+            let until = self.cloud.clock.now() + i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+            self.faults.pause(&process.name, until);
+            *self.counts.entry("pauses").or_default() += 1;
+        }
+    }
+
+    pub(super) fn set_clock(&mut self, number: usize, by_seconds: i64) {
+        self.workers[number].clock.store(by_seconds, Ordering::Relaxed);
+        *self.counts.entry("wrong clocks").or_default() += 1;
+    }
+
+    pub(super) async fn stop_all(&mut self) {
+        for worker in &mut self.workers {
+            let Some(process) = worker.process.take() else { continue };
+            process.stop.cancel();
+            // A task that was killed has nothing to tell.
+            let _ = process.task.await;
+        }
+    }
+}
+
+/// Runs the service, and again when it ends by itself, until it is asked to stop.
+async fn orchestrate(
+    cloud: Cloud,
+    name: String,
+    settings: Settings,
+    sdk: SdkConfig,
+    clock: WallClock,
+    stop: CancellationToken,
+    exits: Arc<AtomicU64>,
+) {
+    let note = |text: String| cloud.journal.record(cloud.clock.now(), &name, Event::Note(text));
+    while !stop.is_cancelled() {
+        let built = tokio::select! {
+            built = Pipeline::build(&settings, &sdk, clock.clone()) => built,
+            () = stop.cancelled() => return,
+        };
+        let ended = match built {
+            Ok(pipeline) => match pipeline.run(stop.clone()).await {
+                Ok(ended) => format!("ended: {ended:?}"),
+                Err(error) => format!("ended: {:#}", anyhow::Error::from(error)),
+            },
+            Err(error) => format!("could not start: {:#}", anyhow::Error::from(error)),
+        };
+        note(ended);
+        if !stop.is_cancelled() {
+            exits.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(RESTART_PAUSE).await;
+        }
+    }
+}
+
+fn configuration(scenario: &Scenario) -> String {
+    let service = scenario.service;
+    format!(
+        r#"
+        [table]
+        name = "{TABLE}"
+        [stream]
+        idle_poll = "{idle_poll}ms"
+        [lease]
+        application = "{LEASES}"
+        failover = "{failover}ms"
+        [lake]
+        url = "s3://{BUCKET}/{PREFIX}"
+        format = "{format}"
+        max_size = "{max_size}"
+        max_age = "{max_age}ms"
+        "#,
+        idle_poll = service.idle_poll.as_millis(),
+        failover = service.failover.as_millis(),
+        format = if service.parquet { "parquet" } else { "ndjson" },
+        max_size = service.max_size,
+        max_age = service.max_age.as_millis(),
+    )
+}
+
+fn sdk_config(address: SocketAddr, worker: &str) -> SdkConfig {
+    let credentials = Credentials::new(worker, "secret", None, None, "headwater-sim");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(format!("http://{address}"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
+        .build()
+}
