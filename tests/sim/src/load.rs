@@ -1,10 +1,10 @@
 //! Load: a stream of any length, served as fast as a client can read it, and what the client makes of it received and checked.
 //!
 //! [`Load`] answers, in the models' stead, for one DynamoDB table with its stream, and for every Kinesis and Firehose stream as a producer
-//! uses them. The records are sales orders, the same for the same seed, in N closed shards ([`plan`]). They are rendered once and
-//! only their numbers and times are written anew for each page ([`template`], [`stream`]). Each image is marked with its item and
-//! version; the receiver finds the marks in whatever it is sent ([`payload`]), counts what is missing, repeated or out of order, and keeps a
-//! checksum of every item's history ([`ledger`]). So a benchmark proves that its client lost nothing while it was fast.
+//! uses them. The records are sales orders, the same for the same seed, in N closed shards (`plan`). They are rendered once and
+//! only their numbers and times are written anew for each page (`template`, `stream`). Each image is marked with its item and
+//! version; the receiver finds the marks in whatever it is sent (`payload`), counts what is missing, repeated or out of order, and keeps a
+//! checksum of every item's history (`ledger`). So a benchmark proves that its client lost nothing while it was fast.
 //!
 //! All other calls are left to the models, a lease table's among them.
 
