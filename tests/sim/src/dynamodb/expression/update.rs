@@ -65,7 +65,7 @@ impl Update {
     }
 
     /// What is put where and what is removed, both in the order of their paths.
-    fn changes(&self, item: &Item) -> Result<(Vec<(&Path, AttributeValue)>, BTreeSet<&Path>), ApiError> {
+    fn changes(&self, item: &Item) -> Result<Changes<'_>, ApiError> {
         if self.paths().any(|path| !path.has_parent(item)) {
             return Err(ApiError::validation("The document path provided in the update expression is invalid for update"));
         }
@@ -89,6 +89,9 @@ impl Update {
         Ok((puts, removals))
     }
 }
+
+/// What is put where, and what is removed.
+type Changes<'a> = (Vec<(&'a Path, AttributeValue)>, BTreeSet<&'a Path>);
 
 impl SetValue {
     fn evaluate(&self, item: &Item) -> Result<AttributeValue, ApiError> {
