@@ -101,7 +101,11 @@ impl SetValue {
                 .get(item)
                 .cloned()
                 .ok_or_else(|| ApiError::validation("The provided expression refers to an attribute that does not exist in the item")),
-            Self::IfNotExists(path, default) => path.get(item).cloned().map_or_else(|| default.evaluate(item), Ok),
+            Self::IfNotExists(path, default) => {
+                // The default has to be there even when it is not needed.
+                let default = default.evaluate(item)?;
+                Ok(path.get(item).cloned().unwrap_or(default))
+            }
             Self::ListAppend(left, right) => match (left.evaluate(item)?, right.evaluate(item)?) {
                 (AttributeValue::L(mut left), AttributeValue::L(right)) => {
                     left.extend(right);
