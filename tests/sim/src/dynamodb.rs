@@ -107,11 +107,6 @@ impl Tables {
             _ => Err(ApiError::not_found("Requested resource not found")),
         }
     }
-
-    /// Deletes the items whose time to live has passed, and tells how many.
-    pub fn expire_items(&mut self, _streams: &mut Streams, _now: i64, _journal: &crate::journal::Journal) -> usize {
-        0
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod batches;
 mod conditions;
 mod items;
 mod leases;
+mod legacy;
 mod queries;
 mod streams;
 mod tables;
@@ -39,6 +40,7 @@ async fn the_simulator_answers_as_dynamodb_local_does() {
         ("updates", updates::steps()),
         ("queries", queries::steps()),
         ("batches", batches::steps()),
+        ("legacy", legacy::steps()),
         ("leases", leases::steps()),
         ("streams", streams::steps()),
     ];

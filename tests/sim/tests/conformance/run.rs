@@ -11,6 +11,9 @@ use super::wire::{Endpoint, Reply};
 /// No script has more pages than this for one request.
 const PAGES: usize = 50;
 
+/// How many bytes of a request or an answer are shown.
+const SHOWN: usize = 4_000;
+
 /// What came of a script.
 #[derive(Default)]
 pub(super) struct Report {
@@ -38,10 +41,10 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
     for step in steps {
         report.steps += 1;
         let answers = (local.ask(&step).await, simulator.ask(&step).await);
-        let mut shown = format!("{theme}: {}\n    {} {}\n", step.name, step.operation, step.body);
+        let mut shown = format!("{theme}: {}\n    {} {}\n", step.name, step.operation, clipped(&step.body.to_string()));
         for (side, answer) in [(&local, &answers.0), (&simulator, &answers.1)] {
             let text = answer.as_ref().map_or_else(|wrong| format!("WRONG, {wrong}"), Value::to_string);
-            writeln!(shown, "    {:<14} {text}", side.name).unwrap();
+            writeln!(shown, "    {:<14} {}", side.name, clipped(&text)).unwrap();
         }
         report.transcript += &shown;
         let verdict = match answers {
@@ -57,6 +60,11 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
             writeln!(report.differences, "    DynamoDB Local {}\n    the simulator  {}", difference.local, difference.simulator).unwrap();
         }
     }
+}
+
+/// The beginning of what is too long for a reader.
+fn clipped(text: &str) -> String {
+    if text.len() <= SHOWN { text.to_owned() } else { format!("{}… ({} bytes)", &text[..text.floor_char_boundary(SHOWN)], text.len()) }
 }
 
 impl Side<'_> {
