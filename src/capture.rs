@@ -5,6 +5,7 @@
 //! the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
 
 mod counters;
+mod origin;
 mod shard;
 mod watermark;
 
@@ -18,10 +19,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::clock::WallClock;
+use crate::clock::ServiceClock;
 use crate::config::{OnGap, Start, StreamSettings};
 use crate::contract::TableSchema;
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::ShardId;
 use crate::lake::{Lake, LakeError};
 use crate::lease::expiry::Observed;
 use crate::lease::gap::{Gap, GapKind};
@@ -31,9 +32,10 @@ use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::{Route, RouteError};
 use crate::stream::lineage::{self, Begin, Leased};
-use crate::stream::{ShardInfo, StreamApi, StreamArn, StreamInfo, describe_all};
+use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
 pub use counters::{Counters, Totals};
+use origin::Origin;
 
 /// Pages in memory at once, over all shards. A page is 1 MB of records, and up to a few MB as JSON.
 const PAGES_IN_MEMORY: usize = 8;
@@ -41,6 +43,8 @@ const PAGES_IN_MEMORY: usize = 8;
 const LATEST_MARGIN: i64 = 60;
 /// How long a stream keeps a record, in seconds.
 const RETENTION: i64 = 24 * 3600;
+/// The service's clock may be known this much too late: answers can be slow. A gap told for nothing is better than one not told.
+const RETENTION_MARGIN: i64 = 300;
 /// How often a disabled stream is complained about.
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -92,8 +96,8 @@ pub struct Context {
     pub failover: Duration,
     /// This process's name in the lease table, different at each start.
     pub owner: String,
-    /// The worker's wall clock.
-    pub clock: WallClock,
+    /// The clock by which records are kept and trimmed.
+    pub clock: ServiceClock,
     /// What was done so far.
     pub counters: Arc<Counters>,
     pages: Arc<Semaphore>,
@@ -111,7 +115,7 @@ impl Context {
         settings: StreamSettings,
         failover: Duration,
         owner: String,
-        clock: WallClock,
+        clock: ServiceClock,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(PAGES_IN_MEMORY));
         Self { api, leases, route, quarantine, schema, settings, failover, owner, clock, counters: Arc::default(), pages }
@@ -217,12 +221,20 @@ impl Capture {
                 AwsError::of("DescribeTable", Failure::Invalid, format!("table '{table}' has no stream any more; enable one")).into()
             );
         };
-        let listed = self.list(&stream, stop).await?;
-        let (leases, _) = context.leases.read().await?;
+        let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
+        let (mut leases, _) = context.leases.read().await?;
+        let mut older = Vec::new();
         self.observed.update(&leases, Instant::now());
+        // What replaced streams still hold comes before the new one's changes, and so do their leases.
+        for arn in lineage::replaced(&by_shard(&leases), &stream.arn) {
+            let of_replaced = self.list(&arn, true, stop).await?;
+            leases = self.create_missing(&arn, &of_replaced, leases).await?;
+            older.extend(of_replaced);
+        }
         let leases = self.create_missing(&stream.arn, &listed, leases).await?;
+        listed.extend(older);
 
-        let by_shard: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
+        let by_shard = by_shard(&leases);
         let unfinished = leases.iter().any(|lease| lease.checkpoint != Checkpoint::ShardEnd);
         if !stream.enabled && !unfinished && self.reminded.is_none_or(|at| at.elapsed() >= REMIND) {
             tracing::warn!(table, "the table's stream is disabled and everything it held has landed; waiting for it to be enabled again");
@@ -233,7 +245,7 @@ impl Capture {
                 context.leases.forget(lease).await?;
             }
         }
-        for shard in lineage::readable(&listed, &by_shard, &stream.arn) {
+        for shard in lineage::readable(&listed, &by_shard) {
             let Some(lease) = leases.iter().find(|lease| lease.shard == shard) else { continue };
             if !self.held.contains(&shard) && self.observed.is_free(lease, context.failover, Instant::now()) {
                 self.take(lease, &leases).await?;
@@ -242,18 +254,17 @@ impl Capture {
         Ok(())
     }
 
-    /// The stream's shards. A stream that is disabled for longer than it remembers is gone; then there is nothing to list.
-    async fn list(&self, stream: &StreamInfo, stop: &CancellationToken) -> Result<Vec<ShardInfo>, CaptureError> {
-        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.api.as_ref(), &stream.arn)).await {
+    /// A stream's shards. One that is disabled for longer than it remembers is gone; then there is nothing to list.
+    async fn list(&self, stream: &StreamArn, may_be_gone: bool, stop: &CancellationToken) -> Result<Vec<ShardInfo>, CaptureError> {
+        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.api.as_ref(), stream)).await {
             Ok((_, shards)) => Ok(shards),
-            Err(error) if error.failure == Failure::NotFound && !stream.enabled => Ok(Vec::new()),
+            Err(error) if error.failure == Failure::NotFound && may_be_gone => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
     async fn create_missing(&self, stream: &StreamArn, listed: &[ShardInfo], mut leases: Vec<Lease>) -> Result<Vec<Lease>, CaptureError> {
-        let known: BTreeMap<ShardId, Leased> = leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect();
-        let missing = lineage::missing_leases(listed, &known, self.first_position());
+        let missing = lineage::missing_leases(listed, &by_shard(&leases), self.first_position());
         // The ledger first: if this process dies in between, the next one still sees a stream without leases.
         // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
         if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other != stream).max().cloned()
@@ -277,6 +288,7 @@ impl Capture {
                     Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < RETENTION => Some(seconds),
                     Begin::At(_) | Begin::TrimHorizon => None,
                 },
+                found_at: Some(self.context.clock.unix_seconds()),
                 done_at: None,
             };
             self.context.leases.create(&lease).await?;
@@ -287,18 +299,14 @@ impl Capture {
 
     async fn take(&mut self, lease: &Lease, leases: &[Lease]) -> Result<(), CaptureError> {
         let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
-        let ends: Vec<(ShardId, SequenceNumber)> = leases
-            .iter()
-            .filter(|other| lease.parents.contains(&other.shard) || other.stream != lease.stream)
-            .filter_map(|other| Some((other.shard.clone(), other.last_sequence?)))
-            .collect();
+        let origin = Origin::of(&lease, leases);
         tracing::info!(shard = %lease.shard, checkpoint = ?lease.checkpoint, "reading shard");
         let shard = lease.shard.clone();
         self.held.insert(shard.clone());
         let task = shard::ShardTask::new(
             Arc::clone(&self.context),
             HeldLease::new(Arc::clone(&self.context.leases), lease),
-            ends,
+            origin,
             self.draining.clone(),
         );
         self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });
@@ -314,4 +322,8 @@ impl Capture {
             Start::At(seconds) => Begin::At(seconds),
         }
     }
+}
+
+fn by_shard(leases: &[Lease]) -> BTreeMap<ShardId, Leased> {
+    leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect()
 }

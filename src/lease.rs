@@ -56,6 +56,8 @@ pub struct Lease {
     pub last_sequence: Option<SequenceNumber>,
     /// Every change made before this time (seconds since the epoch) is durable, as far as this shard goes.
     pub durable_through: Option<i64>,
+    /// When the shard was found, in seconds since the epoch. Of what it held then nothing can have been trimmed unread for a day.
+    pub found_at: Option<i64>,
     /// When the shard was done, in seconds since the epoch.
     pub done_at: Option<i64>,
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
 use crate::capture::{Capture, CaptureError, Context, Counters};
-use crate::clock::WallClock;
+use crate::clock::{ServiceClock, WallClock};
 use crate::config::Settings;
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::event::AttributeType;
@@ -91,11 +91,13 @@ pub enum Ended {
 }
 
 impl Pipeline {
-    /// Checks everything that can be checked before the first record is read, and joins the components.
+    /// Checks everything that can be checked before the first record is read, and joins the components. `clock` serves until the first answer of
+    /// DynamoDB tells its time.
     pub async fn build(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let name = &settings.table.name;
-        let api = Arc::new(AwsStreams::new(sdk));
+        let clock = ServiceClock::new(clock);
+        let api = Arc::new(AwsStreams::new(sdk, clock.clone()));
         let info = retry(RetryPolicy::START_UP, &stop, || api.table(name)).await.map_err(|source| match source.failure {
             Failure::NotFound => StartError::MissingTable(name.clone()),
             _ => StartError::Aws { doing: format!("describe table '{name}'"), source },

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::origin::Origin;
 use super::watermark::Watermark;
-use super::{CaptureError, Context, RETENTION};
+use super::{CaptureError, Context, RETENTION, RETENTION_MARGIN};
 use crate::event::decode::{Decoded, parse_page};
 use crate::event::flatten::Flattener;
 use crate::event::{SequenceNumber, ShardId, StreamRecord};
@@ -48,14 +49,13 @@ enum Next {
 pub(super) struct ShardTask {
     context: Arc<Context>,
     held: HeldLease,
-    /// The last positions of the shards that this one continues.
-    ends: Vec<(ShardId, SequenceNumber)>,
+    origin: Origin,
     draining: CancellationToken,
 }
 
 impl ShardTask {
-    pub(super) fn new(context: Arc<Context>, held: HeldLease, ends: Vec<(ShardId, SequenceNumber)>, draining: CancellationToken) -> Self {
-        Self { context, held, ends, draining }
+    pub(super) fn new(context: Arc<Context>, held: HeldLease, origin: Origin, draining: CancellationToken) -> Self {
+        Self { context, held, origin, draining }
     }
 
     /// Works until the shard ends, the lease is lost or the process drains. A lost lease drops the work where it stands: nothing of it is
@@ -111,8 +111,8 @@ impl ShardTask {
             not_before,
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
+            unread: durable.is_none(),
         };
-        progress.check_start(&lease).await?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -198,7 +198,18 @@ impl ShardTask {
 /// Everything that the parent held is durable, so the child's own changes are the first that can be missing.
 fn child_lease(shard: ShardId, parent: ShardId, stream: StreamArn, durable_through: Option<i64>, now: i64) -> Lease {
     let checkpoint = if mutant::armed(Mutant::LatestForChildren) { Checkpoint::AtTimestamp(now) } else { Checkpoint::TrimHorizon };
-    Lease { shard, stream, parents: vec![parent], owner: None, counter: 0, checkpoint, last_sequence: None, durable_through, done_at: None }
+    Lease {
+        shard,
+        stream,
+        parents: vec![parent],
+        owner: None,
+        counter: 0,
+        checkpoint,
+        last_sequence: None,
+        durable_through,
+        found_at: Some(now),
+        done_at: None,
+    }
 }
 
 /// Where the work on a shard stands.
@@ -216,6 +227,8 @@ struct ShardProgress<'t> {
     not_before: Option<i64>,
     watermark: Watermark,
     order_checked: bool,
+    /// Whether nothing of the shard was ever durable and its first page is still to come.
+    unread: bool,
 }
 
 impl ShardProgress<'_> {
@@ -229,6 +242,7 @@ impl ShardProgress<'_> {
             }
         };
         self.task.context.counters.page(page.body.len());
+        self.check_start().await?;
         let records = parsed.records.len();
         for decoded in &parsed.records {
             let written = match decoded {
@@ -300,7 +314,7 @@ impl ShardProgress<'_> {
         if std::mem::replace(&mut self.order_checked, true) {
             return Ok(());
         }
-        if self.task.ends.iter().any(|(_, end)| first <= *end) {
+        if self.task.origin.ends.iter().any(|end| first <= *end) {
             self.task
                 .context
                 .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.task.context.clock.unix_seconds()))
@@ -363,11 +377,12 @@ impl ShardProgress<'_> {
     }
 
     /// A shard that was never read has no position that could be trimmed: its iterator just starts with what is left. That something is
-    /// missing shows in the time through which its parent, or the time at which its start, is dealt with.
-    async fn check_start(&mut self, lease: &Lease) -> Result<(), CaptureError> {
-        let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION;
-        if self.durable.is_none() && lease.durable_through.is_some_and(|through| through < oldest_kept) {
-            self.record_gap(GapKind::Trimmed).await?;
+    /// missing shows in how long nobody has read it. Only the first page settles it: until it is there, the horizon moves on.
+    async fn check_start(&mut self) -> Result<(), CaptureError> {
+        let origin = &self.task.origin;
+        let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION + RETENTION_MARGIN;
+        if std::mem::take(&mut self.unread) && origin.unread_since.is_some_and(|since| since < oldest_kept) {
+            self.record_gap_since(GapKind::Trimmed, origin.dealt_with_through).await?;
         }
         Ok(())
     }
@@ -400,6 +415,10 @@ impl ShardProgress<'_> {
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
         let lost_from = self.task.held.current().await.durable_through;
+        self.record_gap_since(kind, lost_from).await
+    }
+
+    async fn record_gap_since(&mut self, kind: GapKind, lost_from: Option<i64>) -> Result<(), CaptureError> {
         self.task
             .context
             .record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, self.task.context.clock.unix_seconds()))

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
 use crate::aws::{self, Failure};
+use crate::clock::{ServiceClock, WallClock};
 use crate::lake::LakeStore;
 use crate::lake::inventory::inventory;
 use crate::lease::gap::Gap;
@@ -65,7 +66,8 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     };
     let stop = CancellationToken::new();
     let sdk = aws::sdk_config().await;
-    let api = AwsStreams::new(&sdk);
+    let service = ServiceClock::new(WallClock::system());
+    let api = AwsStreams::new(&sdk, service.clone());
     let info = retry(RetryPolicy::START_UP, &stop, || api.table(&settings.table.name)).await?;
     let listed = match &info.stream {
         Some(stream) => match retry(RetryPolicy::START_UP, &stop, || describe_all(&api, &stream.arn)).await {
@@ -83,7 +85,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     };
     let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
     let stored = inventory(&store, &settings.table.name).await?;
-    let now = clock::unix_seconds();
+    let now = service.unix_seconds();
     let oldest = reading(&leases).iter().map(|lease| lease.durable_through).min().flatten();
     let report = Report {
         table: settings.table.name.clone(),

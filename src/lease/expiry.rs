@@ -56,6 +56,7 @@ mod tests {
             checkpoint: Checkpoint::TrimHorizon,
             last_sequence: None,
             durable_through: None,
+            found_at: Some(2),
             done_at: None,
         }
     }

@@ -42,6 +42,8 @@ struct LeaseItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durable_through: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    found_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     done_at: Option<i64>,
     entity_type: String,
 }
@@ -72,6 +74,7 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
         },
         last_sequence: lease.last_sequence.map(|last| last.digits().to_owned()),
         durable_through: lease.durable_through,
+        found_at: lease.found_at,
         done_at: lease.done_at,
         entity_type: LEASE.to_owned(),
     })
@@ -98,6 +101,7 @@ pub(super) fn from_item(item: Item) -> Result<Lease, String> {
         checkpoint,
         last_sequence: read.last_sequence.as_deref().map(sequence).transpose()?,
         durable_through: read.durable_through,
+        found_at: read.found_at,
         done_at: read.done_at,
     })
 }
@@ -116,6 +120,7 @@ mod tests {
             checkpoint,
             last_sequence: None,
             durable_through: Some(3),
+            found_at: Some(2),
             done_at: None,
         }
     }

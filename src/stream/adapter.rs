@@ -9,17 +9,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, StreamViewType, TableDescription};
-use aws_sdk_dynamodbstreams::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_dynamodbstreams::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
+};
 use aws_sdk_dynamodbstreams::config::{ConfigBag, Intercept, RuntimeComponents, retry::RetryConfig};
 
 use aws_sdk_dynamodbstreams::types::{ShardIteratorType, StreamStatus};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use aws_smithy_types::date_time::{DateTime, Format};
 use bytes::Bytes;
 
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
 use crate::aws::{AwsError, Failure};
+use crate::clock::ServiceClock;
 use crate::event::{AttributeType, ShardId};
 use crate::mutant::{self, Mutant};
 
@@ -34,10 +38,12 @@ pub struct AwsStreams {
 }
 
 impl AwsStreams {
-    /// Clients on that configuration.
-    pub fn new(config: &SdkConfig) -> Self {
-        let tables = aws_sdk_dynamodb::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
-        let streams = aws_sdk_dynamodbstreams::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+    /// Clients on that configuration. Every answer sets `clock`.
+    pub fn new(config: &SdkConfig, clock: ServiceClock) -> Self {
+        let tables = aws_sdk_dynamodb::config::Builder::from(config).retry_config(RetryConfig::disabled());
+        let tables = tables.interceptor(ReadDate(clock.clone())).build();
+        let streams = aws_sdk_dynamodbstreams::config::Builder::from(config).retry_config(RetryConfig::disabled());
+        let streams = streams.interceptor(ReadDate(clock)).build();
         Self { tables: aws_sdk_dynamodb::Client::from_conf(tables), streams: aws_sdk_dynamodbstreams::Client::from_conf(streams) }
     }
 }
@@ -113,6 +119,29 @@ impl StreamApi for AwsStreams {
             Ok(Err(error)) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response broke off: {error}"))),
             Err(_) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response did not end within {BODY_TIMEOUT:?}"))),
         }
+    }
+}
+
+/// Sets the clock by the `Date` header of each answer.
+#[derive(Debug)]
+struct ReadDate(ServiceClock);
+
+impl Intercept for ReadDate {
+    fn name(&self) -> &'static str {
+        "ReadDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        if let Some(date) = date {
+            self.0.told(date.secs());
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,8 @@
 //! The rules are *parent-first* and its consequences: a shard is read only after its parent is done; a shard found after the first
 //! start begins at its trim horizon, whatever the configured start, since nothing of it can have been read; a parent that is neither
 //! listed nor leased has expired and counts as done. When a table's stream was disabled and enabled again, the old stream takes the
-//! place of a parent: the new one is read when every shard of the old one is done.
+//! place of a parent: the new one is read when every shard of the old one is done. A stream's ARN ends in the time of its making, so of two
+//! streams of a table the older one has the lesser ARN.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,20 +59,28 @@ pub fn missing_leases(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>, 
         .collect()
 }
 
-/// The shards that may be read now: not done, every parent done, and no older stream unfinished. `listed` are the shards of `current`,
-/// the table's newest stream.
-pub fn readable(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>, current: &StreamArn) -> Vec<ShardId> {
+/// The streams whose shards must be listed beside those of `current`, the table's newest: every one that has unfinished leases, and all that are
+/// known before `current` has its first lease. A shard of theirs that got no lease in time would be passed over for good.
+pub fn replaced(leases: &BTreeMap<ShardId, Leased>, current: &StreamArn) -> BTreeSet<StreamArn> {
+    let first_look = leases.values().all(|lease| lease.stream != *current);
+    let older = leases.values().filter(|lease| lease.stream != *current && (first_look || !lease.done));
+    older.map(|lease| lease.stream.clone()).collect()
+}
+
+/// The shards that may be read now: not done, every parent done, and no older stream unfinished. `listed` are the shards of every stream that
+/// can still be read.
+pub fn readable(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>) -> Vec<ShardId> {
     let listed_ids: BTreeSet<&ShardId> = listed.iter().map(|shard| &shard.id).collect();
     let listed_parents: BTreeMap<&ShardId, &ShardId> =
         listed.iter().filter_map(|shard| Some((&shard.id, shard.parent.as_ref()?))).collect();
-    let older_unfinished = leases.values().any(|lease| lease.stream != *current && !lease.done);
+    let oldest_unfinished = leases.values().filter(|lease| !lease.done).map(|lease| &lease.stream).min();
     let parent_is_done = |parent: &ShardId| match leases.get(parent) {
         Some(lease) => lease.done || mutant::armed(Mutant::ChildBeforeParent),
         None => !listed_ids.contains(parent),
     };
     leases
         .iter()
-        .filter(|(_, lease)| !lease.done && (lease.stream != *current || !older_unfinished))
+        .filter(|(_, lease)| !lease.done && Some(&lease.stream) == oldest_unfinished)
         .filter(|(shard, lease)| lease.parents.iter().chain(listed_parents.get(shard).copied()).all(parent_is_done))
         .map(|(shard, _)| shard.clone())
         .collect()
@@ -118,22 +127,22 @@ mod tests {
     fn a_child_shard_waits_for_its_parent() {
         let listed = [shard("parent", None), shard("child", Some("parent"))];
         let mut leases = BTreeMap::from([(id("parent"), lease(&[], false)), (id("child"), lease(&["parent"], false))]);
-        assert_eq!(readable(&listed, &leases, &stream()), [id("parent")]);
+        assert_eq!(readable(&listed, &leases), [id("parent")]);
         leases.insert(id("parent"), lease(&[], true));
-        assert_eq!(readable(&listed, &leases, &stream()), [id("child")]);
+        assert_eq!(readable(&listed, &leases), [id("child")]);
     }
 
     #[test]
     fn a_listed_parent_without_a_lease_holds_its_child_back() {
         let listed = [shard("parent", None), shard("child", Some("parent"))];
         let leases = BTreeMap::from([(id("child"), lease(&["parent"], false))]);
-        assert!(readable(&listed, &leases, &stream()).is_empty());
+        assert!(readable(&listed, &leases).is_empty());
     }
 
     #[test]
     fn a_parent_that_is_gone_counts_as_done() {
         let leases = BTreeMap::from([(id("child"), lease(&["parent"], false))]);
-        assert_eq!(readable(&[shard("child", Some("parent"))], &leases, &stream()), [id("child")]);
+        assert_eq!(readable(&[shard("child", Some("parent"))], &leases), [id("child")]);
     }
 
     #[test]
@@ -150,9 +159,29 @@ mod tests {
         let new = StreamArn::new("stream/2");
         let of_new = Leased { stream: new.clone(), ..lease(&[], false) };
         let mut leases = BTreeMap::from([(id("old"), lease(&[], false)), (id("new"), of_new)]);
-        assert_eq!(readable(&[shard("new", None)], &leases, &new), [id("old")]);
+        assert_eq!(readable(&[shard("new", None)], &leases), [id("old")]);
         leases.insert(id("old"), lease(&[], true));
-        assert_eq!(readable(&[shard("new", None)], &leases, &new), [id("new")]);
+        assert_eq!(readable(&[shard("new", None)], &leases), [id("new")]);
+    }
+
+    #[test]
+    fn of_several_replaced_streams_the_oldest_is_read_first() {
+        let of = |number: u32, done| Leased { stream: StreamArn::new(format!("stream/{number}")), ..lease(&[], done) };
+        let mut leases = BTreeMap::from([(id("a"), of(1, true)), (id("b"), of(2, false)), (id("c"), of(3, false))]);
+        assert_eq!(readable(&[], &leases), [id("b")]);
+        leases.insert(id("b"), of(2, true));
+        assert_eq!(readable(&[], &leases), [id("c")]);
+    }
+
+    #[test]
+    fn a_replaced_stream_is_listed_while_anything_of_it_may_be_unread() {
+        let (old, new) = (StreamArn::new("stream/1"), StreamArn::new("stream/2"));
+        let mut leases = BTreeMap::from([(id("a"), lease(&[], true))]);
+        assert_eq!(replaced(&leases, &new), BTreeSet::from([old.clone()]), "the new stream has no lease yet");
+        leases.insert(id("b"), Leased { stream: new.clone(), ..lease(&[], false) });
+        assert_eq!(replaced(&leases, &new), BTreeSet::new());
+        leases.insert(id("c"), lease(&[], false));
+        assert_eq!(replaced(&leases, &new), BTreeSet::from([old]));
     }
 
     #[test]
@@ -193,7 +222,7 @@ mod tests {
             let mut read: Vec<ShardId> = Vec::new();
             let mut picks = picks.into_iter().cycle();
             loop {
-                let ready = readable(&listed, &leases, &stream());
+                let ready = readable(&listed, &leases);
                 let Some(pick) = picks.next().filter(|_| !ready.is_empty()) else { break };
                 let shard = ready[pick.index(ready.len())].clone();
                 prop_assert!(!read.contains(&shard));

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::poll::Rhythm;
 use super::{IteratorStart, StreamApi, StreamArn};
 use crate::aws::{AwsError, Failure};
-use crate::clock::WallClock;
+use crate::clock::ServiceClock;
 use crate::event::{SequenceNumber, ShardId};
 use crate::retry::{Delays, RetryPolicy};
 
@@ -45,7 +45,7 @@ pub struct ShardReader {
     stream: StreamArn,
     shard: ShardId,
     pages: Arc<Semaphore>,
-    clock: WallClock,
+    clock: ServiceClock,
     position: IteratorStart,
     iterator: Option<String>,
     rhythm: Rhythm,
@@ -63,7 +63,7 @@ impl ShardReader {
         position: IteratorStart,
         rhythm: Rhythm,
         pages: Arc<Semaphore>,
-        clock: WallClock,
+        clock: ServiceClock,
     ) -> Self {
         Self {
             api,

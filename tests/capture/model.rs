@@ -25,6 +25,8 @@ pub(crate) enum Fault {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shard {
+    /// Its stream; `arn:stream/1` when absent.
+    pub(crate) stream: Option<&'static str>,
     pub(crate) parent: Option<&'static str>,
     /// Records as JSON, by sequence number.
     pub(crate) records: BTreeMap<u64, String>,
@@ -104,10 +106,13 @@ impl StreamApi for Model {
         })
     }
 
-    async fn describe(&self, _: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError> {
+    async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError> {
         self.change(|state| {
             let mut listed: Vec<ShardInfo> = Vec::new();
             for (id, shard) in &mut state.shards {
+                if shard.stream.unwrap_or("arn:stream/1") != stream.as_str() {
+                    continue;
+                }
                 if shard.hidden_for > 0 {
                     shard.hidden_for -= 1;
                 } else if after.is_none_or(|after| *id > after.as_str()) {

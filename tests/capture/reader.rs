@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater::aws::{AwsError, Failure};
-use headwater::clock::WallClock;
+use headwater::clock::{ServiceClock, WallClock};
 use headwater::event::ShardId;
 use headwater::event::decode::{Decoded, parse_page};
 use headwater::stream::poll::Rhythm;
@@ -17,7 +17,7 @@ use super::model::{Fault, Model, sequence, shard};
 fn reader(model: &Model, start: IteratorStart) -> ShardReader {
     let rhythm = Rhythm::new(Duration::from_secs(1));
     let (api, stream, pages) = (Arc::new(model.clone()), StreamArn::new("arn:stream/1"), Arc::new(Semaphore::new(1)));
-    ShardReader::new(api, stream, ShardId::new("a"), start, rhythm, pages, WallClock::system())
+    ShardReader::new(api, stream, ShardId::new("a"), start, rhythm, pages, ServiceClock::new(WallClock::system()))
 }
 
 /// Reads pages until there are `wanted` records or the shard ends.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray};
 use headwater::aws::Failure;
 use headwater::capture::{Capture, CaptureError, Context, Counters};
-use headwater::clock::WallClock;
+use headwater::clock::{ServiceClock, WallClock};
 use headwater::config::{OnGap, Start, StreamSettings};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
@@ -76,7 +76,7 @@ impl World {
             self.settings.clone(),
             Duration::from_millis(300),
             name.to_owned(),
-            WallClock::system(),
+            ServiceClock::new(WallClock::system()),
         ));
         let (stop, counters) = (CancellationToken::new(), capture.counters());
         let running = tokio::spawn(capture.run(TABLE, stop.clone()));
@@ -299,7 +299,7 @@ async fn a_replaced_stream_is_read_after_the_old_one_and_the_gap_is_recorded() {
         let old = state.shards.get_mut("a").unwrap();
         old.records.insert(2, insert(2, *TIME));
         old.closed = true;
-        state.shards.insert("b", shard(None, &[3], false));
+        state.shards.insert("b", Shard { stream: Some("arn:stream/2"), ..shard(None, &[3], false) });
         state.iterators.clear();
     });
     world.capture(&model, 2).await;
@@ -308,6 +308,24 @@ async fn a_replaced_stream_is_read_after_the_old_one_and_the_gap_is_recorded() {
     assert_eq!(order[0].0, "a", "{order:?}");
     let kinds: Vec<GapKind> = world.gaps().await.iter().map(|gap| gap.kind).collect();
     assert_eq!(kinds, [GapKind::StreamReplaced]);
+}
+
+/// Found by simulation: the first worker had died between the leases of two shards, then the stream was replaced.
+#[tokio::test]
+async fn a_replaced_stream_s_shard_without_a_lease_is_read_before_the_new_stream() {
+    let world = World::new().await;
+    let model = Model::new([("a", shard(None, &[1], true)), ("b", Shard { hidden_for: u32::MAX, ..shard(None, &[2], true) })]);
+    world.capture(&model, 1).await;
+    model.change(|state| {
+        state.stream = "arn:stream/2";
+        state.shards.get_mut("b").unwrap().hidden_for = 0;
+        state.shards.insert("c", Shard { stream: Some("arn:stream/2"), ..shard(None, &[3], false) });
+        state.iterators.clear();
+    });
+    world.capture(&model, 2).await;
+    assert_eq!(world.landed(), rows(&[("a", &[1]), ("b", &[2]), ("c", &[3])]));
+    let order = model.change(|state| state.iterators.clone());
+    assert_eq!(order[0].0, "b", "{order:?}");
 }
 
 #[tokio::test]
@@ -400,7 +418,7 @@ async fn a_child_left_alone_for_longer_than_the_stream_remembers_is_a_gap() {
     let world = World::new().await;
     let model = Model::new([("a", shard(None, &[1], false))]);
     world.capture(&model, 1).await;
-    // The child's lease was made when its parent ended, more than a day ago; nothing of it was read since.
+    // The child's lease was made when its parent ended, more than a day ago; nothing of it was read since, and the parent's is forgotten.
     let lost_from = headwater::clock::unix_seconds() - 25 * 3600;
     let child = Lease { durable_through: Some(lost_from), ..unread_child(&world.lease_map().await[&ShardId::new("a")]) };
     world.leases().create(&child).await.unwrap();
@@ -417,13 +435,29 @@ async fn a_child_left_alone_for_longer_than_the_stream_remembers_is_a_gap() {
 fn unread_child(parent: &Lease) -> Lease {
     Lease {
         shard: ShardId::new("b"),
-        parents: vec![parent.shard.clone()],
+        parents: Vec::new(),
         owner: None,
         counter: 0,
         checkpoint: Checkpoint::TrimHorizon,
         last_sequence: None,
         ..parent.clone()
     }
+}
+
+/// Found by simulation: the worker died before the first checkpoint, and the service was down for a day.
+#[tokio::test]
+async fn a_shard_that_was_found_a_day_ago_and_has_no_checkpoint_is_a_gap() {
+    let world = World::new().await;
+    let model = Model::new([("a", shard(None, &[1], false))]);
+    world.capture(&model, 1).await;
+    let found_at = Some(headwater::clock::unix_seconds() - 25 * 3600);
+    let found = Lease { durable_through: None, found_at, ..unread_child(&world.lease_map().await[&ShardId::new("a")]) };
+    world.leases().create(&found).await.unwrap();
+    model.change(|state| state.shards.insert("b", shard(None, &[5], false)));
+    world.capture(&model, 1).await;
+    let gaps = world.gaps().await;
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!((gaps[0].kind, gaps[0].origin.as_str(), gaps[0].lost_from), (GapKind::Trimmed, "b", None));
 }
 
 #[tokio::test]

@@ -102,4 +102,9 @@ pub fn answer(output: &impl Serialize) -> Answer {
 pub trait Intercept: Send + Sync + std::fmt::Debug {
     /// The answer, or `None` to leave the call to the models. `target` is the header `X-Amz-Target`.
     fn intercept(&self, target: &str, worker: &str, body: &Bytes) -> Option<Answer>;
+
+    /// The answer to a request of the simulator's own, `/_sim/` with the command behind it, or `None` when it is not for this one.
+    fn control(&self, _method: &str, _command: &str) -> Option<serde_json::Value> {
+        None
+    }
 }

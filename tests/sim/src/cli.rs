@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+mod load;
 mod serve;
 #[cfg(feature = "runner")]
 mod soak;
@@ -20,6 +21,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Ceiling(load::Measure),
     /// Plays seeded histories against the service and checks its invariants.
     #[cfg(feature = "runner")]
     Soak(soak::SoakArgs),
@@ -33,6 +35,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(serve) => one_thread()?.block_on(serve.run()).map(|()| ExitCode::SUCCESS),
+            Command::Ceiling(measure) => measure.run().map(|()| ExitCode::SUCCESS),
             #[cfg(feature = "runner")]
             Command::Soak(args) => soak::soak(&args),
             #[cfg(feature = "runner")]

@@ -10,6 +10,8 @@
 //! | `POST /_sim/reshard` | `{"stream": ARN or table, "shard": id or the first open one, "into": 2}` closes a shard and opens others behind it |
 //! | `POST /_sim/expire` | deletes the items whose time to live has passed |
 //! | `POST /_sim/trim` | drops the records that are older than a day |
+//! | `GET /_sim/load` | in load mode: what was served, what was received of it, and whether that is exact |
+//! | `POST /_sim/load/clear` | in load mode: forgets both, for the next client |
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::call::{ApiError, Quirks};
+use crate::call::{ApiError, Intercept, Quirks};
 use crate::cloud::Cloud;
 use crate::faults::{Faults, Script};
 use crate::journal::Event;
@@ -60,9 +62,12 @@ enum Reply {
 }
 
 /// Answers a request of the simulator's own; none when it is not one.
-pub fn answer(cloud: &Cloud, faults: &Faults, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
-    let command = head.uri.path().strip_prefix("/_sim/")?;
-    let reply = obey(cloud, faults, (head.method.as_str(), command), head.uri.query().unwrap_or_default(), body);
+pub fn answer(cloud: &Cloud, faults: &Faults, intercept: Option<&dyn Intercept>, head: &Parts, body: &Bytes) -> Option<Response<Bytes>> {
+    let command = (head.method.as_str(), head.uri.path().strip_prefix("/_sim/")?);
+    let reply = match intercept.and_then(|intercept| intercept.control(command.0, command.1)) {
+        Some(intercepted) => Ok(Reply::Json(intercepted)),
+        None => obey(cloud, faults, command, head.uri.query().unwrap_or_default(), body),
+    };
     let (status, content_type, body) = match reply {
         Ok(Reply::Json(value)) => (200, "application/json", value.to_string()),
         Ok(Reply::Lines(text)) => (200, "text/plain; charset=utf-8", text),

@@ -18,6 +18,7 @@ pub mod firehose;
 pub mod item;
 pub mod journal;
 pub mod kinesis;
+pub mod load;
 #[cfg(feature = "runner")]
 pub mod runner;
 pub mod s3;

@@ -98,6 +98,8 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
+            // Of those that were still stopping.
+            fleet.start_all();
         }
     });
     let settled = settled.await.is_ok();

@@ -4,6 +4,10 @@
 
 mod boto3;
 mod conformance;
+#[cfg(feature = "runner")]
+mod invariants;
+#[cfg(feature = "runner")]
+mod mutants;
 mod simulator;
 
 #[expect(dead_code, reason = "the settings for child processes serve the main package's tests")]

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::call::{ApiError, Quirks};
+use super::load::LoadOptions;
+use crate::call::{ApiError, Intercept, Quirks};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::faults::{Faults, Script};
@@ -45,6 +47,8 @@ pub(super) struct Serve {
     /// Forgets what happened, so that the journal of a long run does not fill the memory.
     #[arg(long)]
     no_journal: bool,
+    #[command(flatten)]
+    load: LoadOptions,
 }
 
 /// A table to create.
@@ -111,13 +115,22 @@ impl Serve {
         let faults = Faults::default();
         faults.set(script);
         self.furnish(&cloud)?;
-        let options = Options { listen: Some(self.listen), tick: true, ..Options::default() };
+        let load = self.load.plan(cloud.clock.now())?;
+        let intercept = load.clone().map(|load| load as Arc<dyn Intercept>);
+        let options = Options { listen: Some(self.listen), intercept, tick: true };
         let server = Server::start(cloud, faults, options).await.with_context(|| format!("listen on {}", self.listen))?;
         let address = server.address();
-        println!("headwater-sim serves on http://{address}. Point a client at it with");
+        println!("headwater-sim listens on http://{address}");
+        println!("point a client at it with");
         println!("  export AWS_ENDPOINT_URL=http://{address} AWS_ACCESS_KEY_ID=worker AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1");
+        if load.is_some() {
+            println!("The stream of the table '{}' is the load; http://{address}/_sim/load tells what came of it.", self.load.table());
+        }
         told_to_end().await?;
         server.stop().await;
+        if let Some(load) = load {
+            println!("{:#}", load.report());
+        }
         Ok(())
     }
 

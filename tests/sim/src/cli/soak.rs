@@ -16,9 +16,12 @@ use crate::runner::soak::{self, Soak};
 /// How often progress is told.
 const REPORT: Duration = Duration::from_secs(10);
 
+/// Violations of one seed that are shown; the first ones tell most.
+const SHOWN: usize = 5;
+
 /// Arguments of `soak`.
 #[derive(Debug, clap::Args)]
-pub struct SoakArgs {
+pub(super) struct SoakArgs {
     /// How many seeds to play.
     #[arg(long, default_value_t = 300)]
     seeds: u64,
@@ -38,7 +41,7 @@ pub struct SoakArgs {
 
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
-pub struct ReplayArgs {
+pub(super) struct ReplayArgs {
     /// The seed.
     #[arg(long)]
     seed: u64,
@@ -54,34 +57,35 @@ pub struct ReplayArgs {
 }
 
 /// Plays many seeds. Ends with exit code 1 when an invariant did not hold.
-pub fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
     arm(args.mutant)?;
     let begun = Instant::now();
-    let told = Mutex::new(begun);
+    let mutant = args.mutant.map(|mutant| format!(" --mutant {}", mutant.name())).unwrap_or_default();
+    let told = Mutex::new((begun, 0));
     let progress = |soak: &Soak| {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.elapsed() >= REPORT {
-            *told = Instant::now();
+        for (seed, violations) in &soak.failed[told.1..] {
+            println!("seed {seed}:");
+            for violation in violations.iter().take(SHOWN) {
+                println!("  {violation}");
+            }
+            println!("  replay: headwater-sim replay --seed {seed}{mutant}\n");
+        }
+        told.1 = soak.failed.len();
+        if told.0.elapsed() >= REPORT {
+            told.0 = Instant::now();
             eprintln!("{} of {} seeds, {} with violations", soak.played, args.seeds, soak.failed.len());
         }
     };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let soak = soak::soak(args.first..args.first.saturating_add(args.seeds), threads, !args.keep_going, &progress)?;
     print!("{}", soak.coverage);
-    let mutant = args.mutant.map(|mutant| format!(" --mutant {}", mutant.name())).unwrap_or_default();
-    for (seed, violations) in &soak.failed {
-        println!("\nseed {seed}:");
-        for violation in violations.iter().take(5) {
-            println!("  {violation}");
-        }
-        println!("  replay: headwater-sim replay --seed {seed}{mutant}");
-    }
     println!("\n{} seeds in {:.1} s, {} with violations", soak.played, begun.elapsed().as_secs_f64(), soak.failed.len());
     Ok(if soak.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Plays one seed and prints what happened. Ends with exit code 1 when an invariant did not hold.
-pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     arm(args.mutant)?;
     let scenario = Scenario::draw(args.seed);
     let mut report = play(&scenario, args.logs)?;

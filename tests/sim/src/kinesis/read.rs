@@ -125,8 +125,8 @@ impl Kinesis {
         if call.now - cursor.issued > ITERATOR_LIFE {
             let (issued, now) = (calendar(cursor.issued), calendar(call.now));
             let message = format!(
-                "Iterator expired. The iterator was created at time {issued} while right now it is {now} which is further in the future than \
-                 the tolerated delay of {ITERATOR_LIFE} milliseconds."
+                "Iterator expired. The iterator was created at time {issued} while right now it is {now} which is further in the future \
+                 than the tolerated delay of {ITERATOR_LIFE} milliseconds."
             );
             return Err(ApiError::new("ExpiredIteratorException", message));
         }
@@ -331,14 +331,11 @@ mod tests {
         assert_eq!(first.get("ChildShards"), None);
         let (data, last) = account.page(first["NextShardIterator"].as_str().unwrap());
         assert_eq!((data, last.get("NextShardIterator"), &last["MillisBehindLatest"]), (vec!["b".to_owned()], None, &json!(0)));
-        let all = u128::MAX.to_string();
-        assert_eq!(
-            last["ChildShards"],
-            json!([
-                {"ShardId": "shardId-000000000001", "ParentShards": [SHARD], "HashKeyRange": {"StartingHashKey": "0", "EndingHashKey": "999"}},
-                {"ShardId": "shardId-000000000002", "ParentShards": [SHARD], "HashKeyRange": {"StartingHashKey": "1000", "EndingHashKey": all}},
-            ])
-        );
+        let child = |number: u32, start: &str, end: &str| {
+            let range = json!({"StartingHashKey": start, "EndingHashKey": end});
+            json!({"ShardId": format!("shardId-{number:012}"), "ParentShards": [SHARD], "HashKeyRange": range})
+        };
+        assert_eq!(last["ChildShards"], json!([child(1, "0", "999"), child(2, "1000", &u128::MAX.to_string())]));
         let at_the_end = account.iterator(SHARD, "LATEST", json!({})).unwrap();
         assert_eq!(account.page(&at_the_end).1["ChildShards"].as_array().unwrap().len(), 2);
     }

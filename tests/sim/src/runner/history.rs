@@ -12,6 +12,7 @@ use super::{BUCKET, LEASES, TABLE};
 use crate::call::Quirks;
 use crate::check::ledger::{Checkpoint, Lease};
 use crate::cloud::Cloud;
+use crate::dynamodb::Tables;
 use crate::item::{AttributeValue, Item};
 use crate::journal::Event;
 
@@ -23,6 +24,7 @@ const TEXTS: [&str; 8] = ["", "plain", "Grüße", "\"quoted\"", "back\\slash", "
 pub(super) struct History {
     cloud: Cloud,
     rng: Rng,
+    seed: u64,
     make_up: TableMakeUp,
     counts: BTreeMap<&'static str, u64>,
 }
@@ -30,7 +32,7 @@ pub(super) struct History {
 impl History {
     pub(super) fn new(cloud: Cloud, scenario: &Scenario) -> Self {
         // Contents are drawn apart from steps, so that a change of one does not shift the other.
-        Self { cloud, rng: Rng::with_seed(!scenario.seed), make_up: scenario.table, counts: BTreeMap::new() }
+        Self { cloud, rng: Rng::with_seed(!scenario.seed), seed: scenario.seed, make_up: scenario.table, counts: BTreeMap::new() }
     }
 
     /// What was done, by name.
@@ -43,7 +45,8 @@ impl History {
         {
             let mut state = self.cloud.state();
             state.tables.partitions = self.make_up.partitions;
-            state.streams.digits = self.make_up.digits;
+            state.streams.seed = self.seed;
+            state.streams.digits = Some(self.make_up.digits);
             state.buckets.create(BUCKET);
         }
         let mut keys = vec![json!({"AttributeName": "id", "KeyType": "HASH"})];
@@ -119,25 +122,22 @@ impl History {
     pub(super) fn trim_early(&mut self, pick: usize, keep: usize) {
         let now = self.cloud.clock.now();
         let state = &mut *self.cloud.state();
-        let begun: Vec<(String, String)> = state
-            .tables
-            .items(LEASES)
-            .into_iter()
-            .flatten()
-            .filter_map(|item| {
-                let lease = Lease::read(item).filter(|lease| matches!(lease.checkpoint, Checkpoint::At(_)))?;
-                let Some(AttributeValue::S(shard)) = item.get("leaseKey") else { return None };
-                Some((lease.stream, shard.clone()))
-            })
+        let begun: Vec<(String, String)> = leases(&state.tables)
+            .filter(|(_, lease)| matches!(lease.checkpoint, Checkpoint::At(_)))
+            .map(|(shard, lease)| (lease.stream, shard))
             .collect();
         if let Some((stream, shard)) = begun.get(pick % begun.len().max(1)) {
-            state.streams.trim_through(stream, shard, keep, now, &self.cloud.journal);
+            let _ = state.streams.trim_through(stream, shard, keep, now, &self.cloud.journal);
             *self.counts.entry("early trims").or_default() += 1;
         }
     }
 
-    /// Disables the stream and enables it again.
+    /// Disables the stream and enables it again. Only one that is being replicated: what came and went before the first start is nobody's concern.
     pub(super) fn replace_stream(&mut self, unstreamed: usize) -> anyhow::Result<()> {
+        let stream = self.stream();
+        if leases(&self.cloud.state().tables).all(|(_, lease)| Some(lease.stream) != stream) {
+            return Ok(());
+        }
         self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": {"StreamEnabled": false}}))?;
         self.write(unstreamed)?;
         let enabled = json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"});
@@ -173,6 +173,14 @@ impl History {
         let answer = self.cloud.call(&target, "", input.to_string().as_bytes(), &Quirks::default());
         answer.map(|_| ()).map_err(|error| anyhow!("{operation}: {error}"))
     }
+}
+
+/// The leases, by shard.
+fn leases(tables: &Tables) -> impl Iterator<Item = (String, Lease)> {
+    tables.items(LEASES).into_iter().flatten().filter_map(|item| match item.get("leaseKey") {
+        Some(AttributeValue::S(shard)) => Some((shard.clone(), Lease::read(item)?)),
+        _ => None,
+    })
 }
 
 /// An attribute of any type.

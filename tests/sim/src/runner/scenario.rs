@@ -35,7 +35,7 @@ pub struct TableMakeUp {
     /// Shards at the beginning.
     pub partitions: usize,
     /// Digits of the first sequence numbers.
-    pub digits: usize,
+    pub digits: u32,
     /// Different items.
     pub items: usize,
     /// Whether the key has a sort key, which is a number.
@@ -145,7 +145,7 @@ impl Scenario {
             max_size: rng.u64(500..=20_000),
             idle_poll: Duration::from_millis(rng.u64(500..=3_000)),
         };
-        let table = TableMakeUp { partitions: rng.usize(1..=3), digits: rng.usize(21..=40), items: rng.usize(1..=30), sorted: rng.bool() };
+        let table = TableMakeUp { partitions: rng.usize(1..=3), digits: rng.u32(21..=40), items: rng.usize(1..=30), sorted: rng.bool() };
         let begins_at = BEGINS_AT + rng.i64(0..60_000);
         let length = Duration::from_secs(rng.u64(10..=45));
         let mut steps = traffic(&mut rng, length);
@@ -263,7 +263,6 @@ fn possible(rng: &mut Rng) -> Vec<(&'static str, Fault)> {
         ("DescribeStream", Fault::LateListing { ms: rng.i64(100..20_000) }),
         ("DescribeStream", Fault::ParentsLookOpen),
         ("UpdateItem", Fault::ConditionFails),
-        ("PutItem", Fault::ConditionFails),
         ("PutObject", Fault::ConditionFails),
     ]);
     faults

@@ -9,8 +9,11 @@ use s3s::Body;
 const CONTENT_HASH: &str = "x-amz-content-sha256";
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
-/// The parameters by which a query is signed.
-const SIGNATURE: [&str; 8] = [
+/// The parameters by which a query is signed, in the present way and in the old one that some clients still use for addresses to share.
+const SIGNATURE: [&str; 11] = [
+    "AWSAccessKeyId",
+    "Expires",
+    "Signature",
     "X-Amz-Algorithm",
     "X-Amz-Content-Sha256",
     "X-Amz-Credential",

@@ -27,7 +27,7 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
     if let Some(response) = intercepted(&shared, &head, &body) {
         return Ok(response.map(AnswerBody::Whole));
     }
-    if let Some(response) = control::answer(&shared.cloud, &shared.faults, &head, &body) {
+    if let Some(response) = control::answer(&shared.cloud, &shared.faults, shared.intercept.as_deref(), &head, &body) {
         return Ok(response.map(AnswerBody::Whole));
     }
 

@@ -9,8 +9,8 @@ const ANONYMOUS: &str = "anonymous";
 pub(crate) fn worker(head: &Parts) -> &str {
     let header = || head.headers.get("authorization")?.to_str().ok()?.split_once("Credential=").map(|(_, credential)| credential);
     let query = || {
-        let parameters = head.uri.query()?.split('&');
-        parameters.filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| *name == "X-Amz-Credential").map(|(_, value)| value)
+        let mut parameters = head.uri.query()?.split('&').filter_map(|parameter| parameter.split_once('='));
+        parameters.find(|(name, _)| ["X-Amz-Credential", "AWSAccessKeyId"].contains(name)).map(|(_, value)| value)
     };
     // In a query the slash is escaped.
     let key = |credential: &'_ str| credential.find(['/', '%']).unwrap_or(credential.len());
@@ -36,6 +36,7 @@ mod tests {
         let signature = "AWS4-HMAC-SHA256 Credential=w1/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
         assert_eq!(worker("/", signature), "w1");
         assert_eq!(worker("/b/k?x=1&X-Amz-Credential=w2%2F20260101%2Fus-east-1%2Fs3%2Faws4_request", "none"), "w2");
+        assert_eq!(worker("/b/k?AWSAccessKeyId=w3&Signature=0", "none"), "w3");
         assert_eq!(worker("/b/k?X-Amz-Credential=", ""), "anonymous");
     }
 }

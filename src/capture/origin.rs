@@ -1,0 +1,74 @@
+//! What a shard continues, and since when it may hold changes that nobody has read (pure).
+
+use crate::event::SequenceNumber;
+use crate::lease::Lease;
+
+/// Where a shard comes from, as the leases tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The last positions of the shards that it continues.
+    pub(super) ends: Vec<SequenceNumber>,
+    /// Changes made before this time (seconds since the epoch) are durable or not wanted; nothing is known when absent.
+    pub(super) dealt_with_through: Option<i64>,
+    /// Since when the shard may hold changes that were never read: if that is longer than a stream remembers, some may be gone.
+    pub(super) unread_since: Option<i64>,
+}
+
+impl Origin {
+    /// The origin of a lease's shard. `leases` holds those of its parents, as far as there are any.
+    pub(super) fn of(lease: &Lease, leases: &[Lease]) -> Self {
+        let before = leases.iter().filter(|other| lease.parents.contains(&other.shard) || other.stream != lease.stream);
+        let parents = lease.parents.iter().map(|parent| leases.iter().find(|other| other.shard == *parent)?.durable_through);
+        // A shard's changes come after its parents', so what is durable there bounds what can be missing here.
+        let through_parents = parents.min().flatten();
+        let dealt_with_through = lease.durable_through.max(through_parents);
+        Self {
+            ends: before.filter_map(|other| other.last_sequence).collect(),
+            dealt_with_through,
+            unread_since: dealt_with_through.or(lease.found_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ShardId;
+    use crate::lease::Checkpoint;
+    use crate::stream::StreamArn;
+
+    fn lease(shard: &str, parents: &[&str], durable_through: Option<i64>) -> Lease {
+        Lease {
+            shard: ShardId::new(shard),
+            stream: StreamArn::new("stream"),
+            parents: parents.iter().map(|parent| ShardId::new(*parent)).collect(),
+            owner: None,
+            counter: 0,
+            checkpoint: Checkpoint::TrimHorizon,
+            last_sequence: None,
+            durable_through,
+            found_at: Some(7),
+            done_at: None,
+        }
+    }
+
+    #[test]
+    fn a_shard_is_unread_since_its_parents_were_durable() {
+        let child = lease("child", &["a", "b"], Some(10));
+        let parents = [lease("a", &[], Some(30)), lease("b", &[], Some(20))];
+        let origin = Origin::of(&child, &parents);
+        assert_eq!((origin.dealt_with_through, origin.unread_since), (Some(20), Some(20)));
+    }
+
+    #[test]
+    fn a_parent_of_which_nothing_is_known_bounds_nothing() {
+        let child = lease("child", &["a", "gone"], Some(10));
+        assert_eq!(Origin::of(&child, &[lease("a", &[], Some(30))]).dealt_with_through, Some(10));
+    }
+
+    #[test]
+    fn a_shard_of_which_nothing_else_is_known_is_unread_since_it_was_found() {
+        let origin = Origin::of(&lease("a", &[], None), &[]);
+        assert_eq!((origin.dealt_with_through, origin.unread_since), (None, Some(7)));
+    }
+}

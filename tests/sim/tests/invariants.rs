@@ -1,0 +1,57 @@
+//! The invariants, over drawn histories.
+
+use headwater_sim::runner::scenario::Scenario;
+use headwater_sim::runner::soak::soak;
+
+/// Enough for every kind of fault to strike many times, and few enough for every change of the code.
+const SEEDS: u64 = 300;
+
+#[test]
+fn three_hundred_histories_break_no_invariant() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let soak = soak(0..SEEDS, threads, true, &|_| {}).unwrap();
+    for (seed, violations) in &soak.failed {
+        eprintln!("{}", Scenario::draw(*seed));
+        for violation in violations {
+            eprintln!("  {violation}");
+        }
+        eprintln!("  replay: cargo run -p headwater-sim -- replay --seed {seed}");
+    }
+    assert!(soak.failed.is_empty(), "{} of {} seeds broke an invariant", soak.failed.len(), soak.played);
+    assert_eq!(soak.played, SEEDS);
+    eprintln!("{}", soak.coverage);
+    // A clean result counts only for what was exercised.
+    for name in [
+        "changes by TTL",
+        "changes trimmed unread",
+        "changes while no stream was enabled",
+        "splits",
+        "leases taken over",
+        "gaps in the ledger",
+        "refused lease writes",
+        "crashes",
+        "stops",
+        "pauses",
+        "outages",
+        "wrong clocks",
+        "early trims",
+        "streams replaced",
+        "clock jumps",
+        "fault: throttle",
+        "fault: server_error",
+        "fault: reset",
+        "fault: lose_answer",
+        "fault: hang",
+        "fault: delay",
+        "fault: slow",
+        "fault: truncate",
+        "fault: empty_page",
+        "fault: short_page",
+        "fault: repeat_page",
+        "fault: late_listing",
+        "fault: parents_look_open",
+        "fault: condition_fails",
+    ] {
+        assert!(soak.coverage.get(name) > 0, "no history exercised: {name}\n{}", soak.coverage);
+    }
+}

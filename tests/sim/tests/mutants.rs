@@ -1,0 +1,48 @@
+//! The checks can fail: each wrong decision of the service is caught.
+
+use std::process::Command;
+
+use headwater::mutant::Mutant;
+
+/// Plays up to 300 seeds with a wrong decision, in a process of its own, and expects one of these invariants not to hold.
+fn is_caught(mutant: Mutant, expected: &[&str]) {
+    let soak = Command::new(env!("CARGO_BIN_EXE_headwater-sim"))
+        .args(["soak", "--seeds", "300", "--threads", "1", "--mutant", mutant.name()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&soak.stdout);
+    let caught = told.lines().any(|line| expected.iter().any(|invariant| line.trim_start().starts_with(&format!("{invariant}: "))));
+    assert!(caught && soak.status.code() == Some(1), "{told}\n{}", String::from_utf8_lossy(&soak.stderr));
+    let replay = format!("--mutant {}", mutant.name());
+    assert!(told.contains("replay: ") && told.contains(&replay), "how to replay it is not told:\n{told}");
+}
+
+#[test]
+fn a_checkpoint_on_what_was_only_read_is_caught() {
+    is_caught(Mutant::CheckpointOnRead, &["durable-before-checkpoint"]);
+}
+
+#[test]
+fn a_child_shard_read_before_its_parent_is_caught() {
+    is_caught(Mutant::ChildBeforeParent, &["parent-first"]);
+}
+
+#[test]
+fn resuming_at_the_checkpoint_s_record_is_caught() {
+    is_caught(Mutant::ResumeAt, &["resume-after"]);
+}
+
+#[test]
+fn beginning_a_child_shard_with_what_comes_next_is_caught() {
+    is_caught(Mutant::LatestForChildren, &["no-silent-loss", "item-order", "durable-before-checkpoint"]);
+}
+
+#[test]
+fn ignoring_a_lost_lease_is_caught() {
+    is_caught(Mutant::IgnoreLostLease, &["one-writer"]);
+}
+
+#[test]
+fn committing_over_an_existing_object_is_caught() {
+    is_caught(Mutant::CommitOverExisting, &["land-once"]);
+}
