@@ -33,13 +33,13 @@ pub struct Tables {
     pub partitions: usize,
     /// How long a new table cannot be used yet, in milliseconds.
     pub creation: i64,
-    tables: BTreeMap<String, Table>,
+    by_name: BTreeMap<String, Table>,
     tokens: transact::Tokens,
 }
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { partitions: 1, creation: 0, tables: BTreeMap::new(), tokens: transact::Tokens::default() }
+        Self { partitions: 1, creation: 0, by_name: BTreeMap::new(), tokens: transact::Tokens::default() }
     }
 }
 
@@ -71,7 +71,7 @@ impl Tables {
 
     /// A table's items in the order of a scan; `None` when there is no such table.
     pub fn items(&self, table: &str) -> Option<impl Iterator<Item = &Item>> {
-        Some(self.tables.get(table)?.items.values().map(|stored| &stored.item))
+        Some(self.by_name.get(table)?.items.values().map(|stored| &stored.item))
     }
 
     /// Puts an item, as nobody in particular.
@@ -97,7 +97,7 @@ impl Tables {
     /// A table, by its name or ARN.
     fn existing(&mut self, name: &str) -> Result<&mut Table, ApiError> {
         let name = name_in(name);
-        self.tables.get_mut(name).ok_or_else(|| ApiError::not_found(format!("Requested resource not found: Table: {name} not found")))
+        self.by_name.get_mut(name).ok_or_else(|| ApiError::not_found(format!("Requested resource not found: Table: {name} not found")))
     }
 
     /// A table that can be used.

@@ -144,7 +144,7 @@ impl Tables {
         let no_capacity = "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED";
         let capacity = request.settings.capacity()?.ok_or_else(|| invalid(no_capacity))?;
         let view = request.settings.stream_specification.map(|stream| stream.view()).transpose()?.flatten();
-        if self.tables.contains_key(&request.table_name) {
+        if self.by_name.contains_key(&request.table_name) {
             return Err(ApiError::new("ResourceInUseException", format!("Table already exists: {}", request.table_name)));
         }
         let mut table = Table {
@@ -166,7 +166,7 @@ impl Tables {
         }
         // The answer shows the table as it is being created, even where the next call finds it ready.
         let output = json!({ "TableDescription": table.description("CREATING") });
-        self.tables.insert(request.table_name, table);
+        self.by_name.insert(request.table_name, table);
         answer(&output)
     }
 
@@ -189,7 +189,7 @@ impl Tables {
             }
         };
         let start = request.exclusive_start_table_name.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut names = self.tables.range::<String, _>((start, Bound::Unbounded)).map(|(name, _)| name);
+        let mut names = self.by_name.range::<String, _>((start, Bound::Unbounded)).map(|(name, _)| name);
         let page: Vec<&String> = names.by_ref().take(limit).collect();
         let mut output = json!({ "TableNames": page });
         if names.next().is_some() {
@@ -235,7 +235,7 @@ impl Tables {
             table.disable_stream(&mut effects(streams, call))?;
         }
         let output = json!({ "TableDescription": table.description("DELETING") });
-        self.tables.remove(name_in(&request.table_name));
+        self.by_name.remove(name_in(&request.table_name));
         answer(&output)
     }
 }

@@ -79,7 +79,7 @@ impl Tables {
     pub fn expire_items(&mut self, streams: &mut Streams, now: i64, journal: &Journal) -> usize {
         let mut effects = Effects { streams, journal, now, worker: "" };
         let mut count = 0;
-        for table in self.tables.values_mut() {
+        for table in self.by_name.values_mut() {
             let expired = expired(table, now);
             count += expired.len();
             for key in expired {

@@ -1,6 +1,7 @@
 //! The parameters from before there were expressions, which older clients still send: `Expected`, `AttributeUpdates`, `KeyConditions`,
 //! `QueryFilter` and `ScanFilter`. They become conditions and updates like any other.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -126,11 +127,19 @@ impl Expected {
                 Condition::In(attribute, values)
             }
             (Operator::Between, Some(high)) => match values.pop() {
+                Some(low) if is_above(&low, &high) => {
+                    let rule = "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound";
+                    return Err(ApiError::validation(rule));
+                }
                 Some(low) => Condition::Between(attribute, low, high),
                 None => Condition::Compare(attribute, Comparison::LessOrEqual, high),
             },
         })
     }
+}
+
+fn is_above(low: &Operand, high: &Operand) -> bool {
+    matches!((low, high), (Operand::Value(low), Operand::Value(high)) if low.order(high).is_some_and(Ordering::is_gt))
 }
 
 /// The update that these make.
@@ -217,6 +226,12 @@ mod tests {
             let message = format!("One or more parameter values were invalid: {what} for Attribute: n");
             assert_eq!(holds(expected, ConditionalOperator::And), Err(message), "{expected}");
         }
+    }
+
+    #[test]
+    fn a_range_is_not_upside_down() {
+        let range = r#"{"n":{"ComparisonOperator":"BETWEEN","AttributeValueList":[{"N":"10"},{"N":"9"}]}}"#;
+        assert!(holds(range, ConditionalOperator::And).unwrap_err().contains("lower bound is greater than the upper bound"));
     }
 
     #[test]

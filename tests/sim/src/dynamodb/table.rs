@@ -176,7 +176,7 @@ impl Table {
     /// A UUID that is the same in every run.
     fn id(&self) -> String {
         let digest = Md5::new().chain_update(&self.name).chain_update(self.created.to_be_bytes()).finalize();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = format!("{:032x}", digest.iter().fold(0_u128, |id, byte| id << 8 | u128::from(*byte)));
         [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
     }
 }

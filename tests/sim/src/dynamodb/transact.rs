@@ -97,7 +97,7 @@ fn check_count(count: usize) -> Result<(), ApiError> {
 }
 
 /// A transaction that was cancelled, with the reason for each of its actions.
-fn cancelled(reasons: Vec<Map<String, Value>>) -> ApiError {
+fn cancelled(reasons: &[Map<String, Value>]) -> ApiError {
     let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason.get("Code").and_then(Value::as_str)).collect();
     let message = format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{}]", codes.join(", "));
     let mut error = ApiError::new("TransactionCanceledException", message);
@@ -159,7 +159,7 @@ impl Tables {
         }
         if !known {
             if refused {
-                return Err(cancelled(reasons));
+                return Err(cancelled(&reasons));
             }
             let mut effects = Effects { streams, journal: call.journal, now: call.now, worker: call.worker };
             for ((name, write), new) in writes.into_iter().zip(outcomes) {

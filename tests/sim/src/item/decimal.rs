@@ -65,9 +65,13 @@ impl Decimal {
         self.checked_add(-other)
     }
 
-    /// How many significant digits it has; zero has one.
-    pub fn significant_digits(self) -> u32 {
-        self.digits.checked_ilog10().unwrap_or(0) + 1
+    /// How many significant digits it has in base 100, counted in pairs from the decimal point on; zero has none. DynamoDB stores them so.
+    pub fn pairs_of_digits(self) -> u32 {
+        if self.digits == 0 {
+            return 0;
+        }
+        let (last, first) = (self.exponent, self.exponent + self.places().cast_signed() - 1);
+        first.div_euclid(2).abs_diff(last.div_euclid(2)) + 1
     }
 
     /// Whether it is less than zero.
@@ -94,9 +98,14 @@ impl Decimal {
         }
     }
 
+    /// How many significant digits it has; zero has one.
+    fn places(self) -> u32 {
+        self.digits.checked_ilog10().unwrap_or(0) + 1
+    }
+
     /// The power of ten of the first digit, and the digits brought to 38 places.
     fn magnitude(self) -> (i32, u128) {
-        let places = self.significant_digits();
+        let places = self.places();
         (self.exponent + places.cast_signed(), self.digits * 10_u128.pow(PRECISION - places))
     }
 }
@@ -240,7 +249,16 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Decimal>(), Err(error), "{text}");
         }
-        assert_eq!(number("-1.5E-130").significant_digits(), 2);
+        assert_eq!(number("-1.5E-130").places(), 2);
+    }
+
+    #[test]
+    fn pairs_of_digits_stand_as_the_decimal_point_has_them() {
+        for (text, pairs) in
+            [("0", 0), ("12", 1), ("1.2", 2), ("123", 2), ("1000", 1), ("0.12", 1), ("0.012", 2), ("0.001", 1), ("-12345", 3)]
+        {
+            assert_eq!(number(text).pairs_of_digits(), pairs, "{text}");
+        }
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub fn of(value: &AttributeValue) -> usize {
     }
 }
 
-/// A byte for every two significant digits, one for the magnitude, one more below zero.
+/// A byte for every pair of significant digits, one for the magnitude, one more below zero.
 fn number(text: &str) -> usize {
     let number = text.parse().unwrap_or(Decimal::ZERO);
-    (number.significant_digits() as usize).div_ceil(2) + 1 + usize::from(number.is_negative())
+    number.pairs_of_digits() as usize + 1 + usize::from(number.is_negative())
 }
 
 /// The bytes behind base64 text of canonical form.
@@ -48,6 +48,8 @@ mod tests {
         assert_eq!(size(r#"{"n":{"N":"1"}}"#), 1 + 2);
         assert_eq!(size(r#"{"n":{"N":"-12345"}}"#), 1 + 3 + 1 + 1);
         assert_eq!(size(r#"{"n":{"N":"1000000"}}"#), 1 + 2);
+        assert_eq!(size(r#"{"n":{"N":"1.5"}}"#), 1 + 3);
+        assert_eq!(size(r#"{"n":{"N":"0"}}"#), 1 + 1);
         assert_eq!(size(r#"{"b":{"B":"YWI="}}"#), 1 + 2);
         assert_eq!(size(r#"{"b":{"B":""}}"#), 1);
         assert_eq!(size(r#"{"s":{"SS":["a","bc"]},"t":{"BOOL":true}}"#), 1 + 3 + 1 + 1);

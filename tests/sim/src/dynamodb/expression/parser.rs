@@ -6,8 +6,8 @@ use super::{LONGEST, Placeholders, invalid, reserved};
 use crate::call::ApiError;
 use crate::item::AttributeValue;
 
-/// How deep an expression may nest. DynamoDB counts operators instead; an expression that nests deeper than this has more of them.
-const DEPTH: usize = 300;
+/// How deep parentheses, NOTs and functions may nest. AWS names no limit but that of the operators; this one keeps the stack small.
+const DEPTH: usize = 100;
 /// The most operators and functions in one expression.
 const OPERATORS: usize = 300;
 /// The highest index of a list's element.
@@ -169,25 +169,20 @@ impl<'a> Parser<'a> {
     /// Counts an operator or function.
     pub(super) fn count_operator(&mut self) -> Result<(), ApiError> {
         self.operators += 1;
-        self.within(self.operators, OPERATORS)
+        if self.operators <= OPERATORS {
+            return Ok(());
+        }
+        Err(self.invalid(format_args!("The expression contains too many operators; operator count: {}", self.operators)))
     }
 
     /// Goes a level down, with [`Self::ascend`] on the way back.
     pub(super) fn descend(&mut self) -> Result<(), ApiError> {
         self.depth += 1;
-        self.within(self.depth, DEPTH)
+        if self.depth <= DEPTH { Ok(()) } else { Err(self.invalid("The expression is nested too deeply")) }
     }
 
     pub(super) fn ascend(&mut self) {
         self.depth -= 1;
-    }
-
-    fn within(&self, count: usize, most: usize) -> Result<(), ApiError> {
-        if count <= most {
-            Ok(())
-        } else {
-            Err(self.invalid(format_args!("The expression contains too many operators; operator count: {count}")))
-        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Path {
 
     /// Puts a value there. Behind the end of a list it becomes the list's last element.
     pub(super) fn put(&self, item: &mut Item, value: AttributeValue) {
-        match self.into_parent(item) {
+        match self.lead(item) {
             Some((Parent::Map(map), Step::Field(name))) => {
                 map.insert(name.clone(), value);
             }
@@ -74,7 +74,7 @@ impl Path {
 
     /// Removes what stands there; the list's later elements move up.
     pub(super) fn remove(&self, item: &mut Item) {
-        match self.into_parent(item) {
+        match self.lead(item) {
             Some((Parent::Map(map), Step::Field(name))) => {
                 map.remove(name);
             }
@@ -86,8 +86,8 @@ impl Path {
     }
 
     /// What the path's last step leads into.
-    fn into_parent<'a, 'b>(&'b self, item: &'a mut Item) -> Option<(Parent<'a>, &'b Step)> {
-        let (last, steps) = self.0.split_last()?;
+    fn lead<'a, 'b>(&'b self, item: &'a mut Item) -> Option<(Parent<'a>, &'b Step)> {
+        let (target, steps) = self.0.split_last()?;
         let mut parent = Parent::Map(item);
         for step in steps {
             let value = match (parent, step) {
@@ -101,7 +101,7 @@ impl Path {
                 _ => return None,
             };
         }
-        Some((parent, last))
+        Some((parent, target))
     }
 }
 

@@ -65,7 +65,7 @@ impl Update {
     }
 
     /// What is put where and what is removed, both in the order of their paths.
-    fn changes(&self, item: &Item) -> Result<(Vec<(&Path, AttributeValue)>, BTreeSet<&Path>), ApiError> {
+    fn changes(&self, item: &Item) -> Result<Changes<'_>, ApiError> {
         if self.paths().any(|path| !path.has_parent(item)) {
             return Err(ApiError::validation("The document path provided in the update expression is invalid for update"));
         }
@@ -90,6 +90,9 @@ impl Update {
     }
 }
 
+/// What is put where, and what is removed.
+type Changes<'a> = (Vec<(&'a Path, AttributeValue)>, BTreeSet<&'a Path>);
+
 impl SetValue {
     fn evaluate(&self, item: &Item) -> Result<AttributeValue, ApiError> {
         match self {
@@ -98,7 +101,11 @@ impl SetValue {
                 .get(item)
                 .cloned()
                 .ok_or_else(|| ApiError::validation("The provided expression refers to an attribute that does not exist in the item")),
-            Self::IfNotExists(path, default) => path.get(item).cloned().map_or_else(|| default.evaluate(item), Ok),
+            Self::IfNotExists(path, default) => {
+                // The default has to be there even when it is not needed.
+                let default = default.evaluate(item)?;
+                Ok(path.get(item).cloned().unwrap_or(default))
+            }
             Self::ListAppend(left, right) => match (left.evaluate(item)?, right.evaluate(item)?) {
                 (AttributeValue::L(mut left), AttributeValue::L(right)) => {
                     left.extend(right);

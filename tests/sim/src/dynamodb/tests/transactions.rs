@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-fn transaction(actions: Value) -> Value {
+fn transaction(actions: &Value) -> Value {
     json!({ "TransactItems": actions })
 }
 
@@ -29,7 +29,7 @@ fn a_transaction_takes_effect_as_a_whole() {
     account.ok("PutItem", json!({ "Item": item("a", 1, "v", n(1)) }));
     account.ok("PutItem", json!({ "Item": item("a", 2, "v", n(2)) }));
     let delete = json!({ "Delete": { "TableName": "orders", "Key": key("a", 2) } });
-    let mut request = transaction(json!([put("a", 0), increment("a", 1), delete, check("a", 3, "attribute_not_exists(p)")]));
+    let mut request = transaction(&json!([put("a", 0), increment("a", 1), delete, check("a", 3, "attribute_not_exists(p)")]));
     request["ReturnConsumedCapacity"] = json!("TOTAL");
     let answer = account.ok("TransactWriteItems", request);
     assert_eq!(answer, json!({ "ConsumedCapacity": [{ "TableName": "orders", "CapacityUnits": 8.0 }] }));
@@ -43,7 +43,7 @@ fn a_cancelled_transaction_tells_why_and_leaves_everything() {
     let since = account.events(0).len();
     let mut shown = check("a", 1, "attribute_not_exists(p)");
     shown["ConditionCheck"]["ReturnValuesOnConditionCheckFailure"] = json!("ALL_OLD");
-    let error = account.error("TransactWriteItems", transaction(json!([put("a", 0), shown, increment("a", 2)])));
+    let error = account.error("TransactWriteItems", transaction(&json!([put("a", 0), shown, increment("a", 2)])));
     assert_eq!(error.code, "TransactionCanceledException");
     let reasons = "[None, ConditionalCheckFailed, ValidationError]";
     assert_eq!(error.message, format!("Transaction cancelled, please refer cancellation reasons for specific reasons {reasons}"));
@@ -62,14 +62,14 @@ fn a_cancelled_transaction_tells_why_and_leaves_everything() {
 fn a_transaction_with_a_token_takes_effect_once_within_ten_minutes() {
     let mut account = account();
     account.ok("PutItem", json!({ "Item": item("a", 1, "v", n(0)) }));
-    let mut request = transaction(json!([increment("a", 1)]));
+    let mut request = transaction(&json!([increment("a", 1)]));
     request["ClientRequestToken"] = json!("t");
     account.ok("TransactWriteItems", request.clone());
     account.quirks.condition_fails = true;
     account.now += 599_999;
     account.ok("TransactWriteItems", request.clone());
     assert_eq!(account.items("orders"), json!([item("a", 1, "v", n(1))]));
-    let mut other = transaction(json!([increment("a", 2)]));
+    let mut other = transaction(&json!([increment("a", 2)]));
     other["ClientRequestToken"] = json!("t");
     assert_eq!(account.error("TransactWriteItems", other).code, "IdempotentParameterMismatchException");
     account.now += 1;
@@ -80,17 +80,17 @@ fn a_transaction_with_a_token_takes_effect_once_within_ten_minutes() {
 #[test]
 fn a_transaction_has_one_action_for_each_of_its_items() {
     let mut account = account();
-    let twice = transaction(json!([put("a", 1), check("a", 1, "attribute_exists(p)")]));
+    let twice = transaction(&json!([put("a", 1), check("a", 1, "attribute_exists(p)")]));
     assert_eq!(account.message("TransactWriteItems", twice), "Transaction request cannot include multiple operations on one item");
     let mut two = put("a", 1);
     two["Delete"] = json!({ "TableName": "orders", "Key": key("a", 1) });
-    assert!(account.message("TransactWriteItems", transaction(json!([two]))).contains("can only contain one of"));
-    assert!(account.message("TransactWriteItems", transaction(json!([{}]))).contains("should contain"));
-    assert!(account.message("TransactWriteItems", transaction(json!([]))).contains("greater than or equal to 1"));
+    assert!(account.message("TransactWriteItems", transaction(&json!([two]))).contains("can only contain one of"));
+    assert!(account.message("TransactWriteItems", transaction(&json!([{}]))).contains("should contain"));
+    assert!(account.message("TransactWriteItems", transaction(&json!([]))).contains("greater than or equal to 1"));
     let many: Vec<Value> = (0..101).map(|s| put("a", s)).collect();
-    assert!(account.message("TransactWriteItems", transaction(json!(many))).contains("less than or equal to 100"));
+    assert!(account.message("TransactWriteItems", transaction(&json!(many))).contains("less than or equal to 100"));
     let without = json!({ "ConditionCheck": { "TableName": "orders", "Key": key("a", 1) } });
-    assert!(account.message("TransactWriteItems", transaction(json!([without]))).contains("'conditionExpression'"));
+    assert!(account.message("TransactWriteItems", transaction(&json!([without]))).contains("'conditionExpression'"));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_transaction_reads_in_the_order_of_its_request() {
     let mut account = account();
     account.ok("PutItem", json!({ "Item": item("a", 1, "v", n(1)) }));
     let get = |s: i64| json!({ "Get": { "TableName": "orders", "Key": key("a", s), "ProjectionExpression": "v" } });
-    let mut request = transaction(json!([get(2), get(1)]));
+    let mut request = transaction(&json!([get(2), get(1)]));
     request["ReturnConsumedCapacity"] = json!("TOTAL");
     let answer = account.ok("TransactGetItems", request);
     assert_eq!(answer["Responses"], json!([{}, { "Item": { "v": n(1) } }]));

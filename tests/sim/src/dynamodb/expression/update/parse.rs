@@ -112,6 +112,10 @@ impl Parser<'_> {
             return Ok(SetValue::ListAppend(Box::new(first), Box::new(second)));
         }
         match first {
+            SetValue::Path(path) if second == SetValue::Path(path.clone()) => {
+                let rule = "The first operand must be distinct from the remaining operands for this operator or function";
+                Err(self.invalid(format_args!("{rule}; operator: {name}, first operand: {path}")))
+            }
             SetValue::Path(path) => Ok(SetValue::IfNotExists(path, Box::new(second))),
             _ => Err(self.invalid(format_args!("Operator or function requires a document path; operator or function: {name}"))),
         }

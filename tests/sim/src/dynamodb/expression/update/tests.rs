@@ -42,7 +42,9 @@ fn numbers_are_computed_exactly() {
 fn everything_is_computed_from_the_item_as_it_was() {
     assert_eq!(updated("SET l[1] = l[0], l[0] = l[1]", "l"), r#"{"L":[{"S":"z"},{"N":"1"}]}"#);
     assert_eq!(updated("REMOVE n SET q = n", "q"), r#"{"N":"5"}"#);
-    assert_eq!(refused("SET q = n, r = q"), "The provided expression refers to an attribute that does not exist in the item");
+    for text in ["SET q = n, r = q", "SET q = if_not_exists(n, r)", "SET q = list_append(q, :l)"] {
+        assert_eq!(refused(text), "The provided expression refers to an attribute that does not exist in the item", "{text}");
+    }
 }
 
 #[test]
@@ -110,6 +112,10 @@ fn the_language_is_checked() {
         (
             "SET q = list_append(l, :l) + :n",
             "The function is not allowed to be used this way in an expression; function: list_append".to_owned(),
+        ),
+        (
+            "SET q = if_not_exists(n, n)",
+            "The first operand must be distinct from the remaining operands for this operator or function; operator: if_not_exists, first operand: [n]".to_owned(),
         ),
         ("SET n = :n SET q = :n", "The \"SET\" section can only be used once in an update expression;".to_owned()),
         ("SET m = :n REMOVE m.x", format!("{overlap}; path one: [m], path two: [m, x]")),
