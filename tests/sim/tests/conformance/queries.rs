@@ -106,6 +106,7 @@ pub(super) fn steps() -> Vec<Step> {
     steps.extend(pages());
     steps.extend(selections());
     steps.extend(scans());
+    steps.extend(large_pages());
     steps
 }
 
@@ -274,5 +275,22 @@ fn scans() -> Vec<Step> {
         let pages = json!({ "TableName": "unsorted", "Limit": 2 });
         steps.push(done(format!("and so they do in pages: {segments}"), "Scan", pages).in_segments(segments));
     }
+    steps
+}
+
+/// A page ends at one megabyte, of what was read rather than of what is given.
+fn large_pages() -> Vec<Step> {
+    let mut steps = vec![create("large", &[("pk", "S"), ("sk", "N")])];
+    for number in 0..25 {
+        let item = json!({ "pk": { "S": "a" }, "sk": { "N": number.to_string() }, "text": { "S": "x".repeat(100_000) } });
+        steps.push(done("a large item", "PutItem", json!({ "TableName": "large", "Item": item })));
+    }
+    let parts = placed(json!({ "TableName": "large" }), &[("ProjectionExpression", "sk"), ("FilterExpression", "attribute_exists(pk)")]);
+    let some = placed(json!({ "TableName": "large" }), &[("KeyConditionExpression", "pk = :a"), ("ProjectionExpression", "sk")]);
+    steps.extend([
+        done("a query in pages of a megabyte", "Query", some).through_all_pages(),
+        done("a scan in pages of a megabyte", "Scan", parts.clone()).through_all_pages(),
+        done("a limit may end a page before", "Scan", parts).with(json!({ "Limit": 7 })).through_all_pages(),
+    ]);
     steps
 }

@@ -1,5 +1,6 @@
 //! Runs the script against both services and judges the answers.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -11,6 +12,12 @@ use super::wire::{Endpoint, Reply};
 /// No script has more pages than this for one request.
 const PAGES: usize = 50;
 
+/// How many bytes of a request or an answer are shown.
+const SHOWN: usize = 4_000;
+
+/// How many steps are shown for one difference.
+const EXAMPLES: usize = 3;
+
 /// What came of a script.
 #[derive(Default)]
 pub(super) struct Report {
@@ -18,10 +25,27 @@ pub(super) struct Report {
     pub(super) steps: usize,
     /// Everything that was asked and answered, for a reader.
     pub(super) transcript: String,
-    /// Where the services differ and are said to.
-    pub(super) differences: String,
+    /// Where the services differ and are said to: the reason, and the steps.
+    differences: BTreeMap<&'static str, Vec<String>>,
     /// Where they differ though it is not said, or do not differ as it is said.
     pub(super) mismatches: Vec<String>,
+}
+
+impl Report {
+    /// The stated differences by their reason, each with the first steps that have it.
+    pub(super) fn differences(&self) -> String {
+        let mut text = String::new();
+        for (reason, steps) in &self.differences {
+            writeln!(text, "- {reason}").unwrap();
+            for step in steps.iter().take(EXAMPLES) {
+                writeln!(text, "    {step}").unwrap();
+            }
+            if steps.len() > EXAMPLES {
+                writeln!(text, "    and {} more", steps.len() - EXAMPLES).unwrap();
+            }
+        }
+        text
+    }
 }
 
 /// One of the two services, with what was kept of its answers.
@@ -38,10 +62,10 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
     for step in steps {
         report.steps += 1;
         let answers = (local.ask(&step).await, simulator.ask(&step).await);
-        let mut shown = format!("{theme}: {}\n    {} {}\n", step.name, step.operation, step.body);
+        let mut shown = format!("{theme}: {}\n    {} {}\n", step.name, step.operation, clipped(&step.body.to_string()));
         for (side, answer) in [(&local, &answers.0), (&simulator, &answers.1)] {
             let text = answer.as_ref().map_or_else(|wrong| format!("WRONG, {wrong}"), Value::to_string);
-            writeln!(shown, "    {:<14} {text}", side.name).unwrap();
+            writeln!(shown, "    {:<14} {}", side.name, clipped(&text)).unwrap();
         }
         report.transcript += &shown;
         let verdict = match answers {
@@ -53,10 +77,15 @@ pub(super) async fn compare(theme: &str, steps: Vec<Step>, local: &Endpoint, sim
         }
         for difference in &step.differences {
             let at = if difference.at.is_empty() { "the answer" } else { difference.at };
-            writeln!(report.differences, "{theme}: {}: {at}: {}", step.name, difference.reason).unwrap();
-            writeln!(report.differences, "    DynamoDB Local {}\n    the simulator  {}", difference.local, difference.simulator).unwrap();
+            let shown = format!("{theme}: {}: {at}: {} there, {} here", step.name, difference.local, difference.simulator);
+            report.differences.entry(difference.reason).or_default().push(shown);
         }
     }
+}
+
+/// The beginning of what is too long for a reader.
+fn clipped(text: &str) -> String {
+    if text.len() <= SHOWN { text.to_owned() } else { format!("{}… ({} bytes)", &text[..text.floor_char_boundary(SHOWN)], text.len()) }
 }
 
 impl Side<'_> {

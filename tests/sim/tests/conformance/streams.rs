@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::step::{Step, crash, done, refusal, refused, success};
-use super::tables::{create, no_stream, stream};
+use super::tables::{create, no_stream, stream, update};
 
 const INVALID: &str = "ValidationException";
+const FULL_PAGE: &str = "a full page may tell where to go on though nothing follows; DynamoDB Local never does";
 const MISSING: &str = "ResourceNotFoundException";
 
 pub(super) fn steps() -> Vec<Step> {
@@ -50,7 +51,7 @@ fn changes(table: &'static str, view: &str) -> Vec<Step> {
         "l": { "L": [{ "BOOL": false }, { "S": "" }] }
     } });
     let one = json!({ ":one": { "N": "1" } });
-    let update = |name: &str, update: &str, values: &Value| {
+    let change = |name: &str, update: &str, values: &Value| {
         let step = done(name, "UpdateItem", at()).with(json!({ "UpdateExpression": update }));
         if values.is_null() { step } else { step.with(json!({ "ExpressionAttributeValues": values })) }
     };
@@ -70,11 +71,11 @@ fn changes(table: &'static str, view: &str) -> Vec<Step> {
         done("that item again", "PutItem", item(rich)),
         done("a number", "PutItem", item(json!({ "N": "10" }))),
         done("the same number in another spelling", "PutItem", item(json!({ "N": "1e1" }))),
-        update("an attribute is set", "SET n = :one", &one),
-        update("to what it was", "SET n = :one", &one),
-        update("an attribute is counted up", "ADD n :one", &one),
-        update("an attribute is removed", "REMOVE v", &Value::Null),
-        update("what is not there is removed", "REMOVE v", &Value::Null),
+        change("an attribute is set", "SET n = :one", &one),
+        change("to what it was", "SET n = :one", &one),
+        change("an attribute is counted up", "ADD n :one", &one),
+        change("an attribute is removed", "REMOVE v", &Value::Null),
+        change("what is not there is removed", "REMOVE v", &Value::Null),
         done("an update of nothing", "UpdateItem", at()),
         refused("an update that is refused", "UpdateItem", at(), "ConditionalCheckFailedException")
             .with(json!({ "UpdateExpression": "REMOVE n", "ConditionExpression": "attribute_not_exists(n)" })),
@@ -165,12 +166,22 @@ fn refused_reads() -> Vec<Step> {
         ),
         read("an iterator is one", json!({ "ShardIterator": "somewhere" })),
         read("a page has a record at least", json!({ "ShardIterator": "${next}", "Limit": 0 })),
-        read("and a thousand at most", json!({ "ShardIterator": "${next}", "Limit": 1001 })),
+        refused("and a thousand at most", "GetRecords", json!({ "ShardIterator": "${next}", "Limit": 1001 }), "LimitExceededException")
+            .differs(
+                refusal(INVALID),
+                refusal("LimitExceededException"),
+                "asking for more than 1000 records is a LimitExceededException; DynamoDB Local has a ValidationException",
+            ),
         read("a page has an iterator", json!({})),
         describe("a stream is described if it is there", json!({ "StreamArn": no_stream }), MISSING),
         describe("in pages of one shard at least", json!({ "Limit": 0 }), INVALID),
         describe("and of a hundred at most", json!({ "Limit": 101 }), INVALID),
-        done("a page of shards", "DescribeStream", json!({ "StreamArn": "${arn}", "Limit": 1 })),
+        done("a page of shards", "DescribeStream", json!({ "StreamArn": "${arn}", "Limit": 1 })).differs_at(
+            "/body/StreamDescription/LastEvaluatedShardId",
+            Value::Null,
+            json!("<shard>"),
+            FULL_PAGE,
+        ),
         done("after the last shard there is none", "DescribeStream", json!({ "StreamArn": "${arn}", "ExclusiveStartShardId": "${shard}" })),
         done("a shard that is open has no children", "DescribeStream", {
             json!({ "StreamArn": "${arn}", "ShardFilter": { "Type": "CHILD_SHARDS", "ShardId": "${shard}" } })
@@ -192,7 +203,7 @@ fn disabled_and_enabled_again() -> Vec<Step> {
         put("b"),
         iterator("an iterator from the beginning", "TRIM_HORIZON", None),
         page("two records").keep("last", "/Records/1/dynamodb/SequenceNumber").keep("open", "/NextShardIterator"),
-        done("the stream is disabled", "UpdateTable", table()).with(no_stream()),
+        update("the stream is disabled", "renewed", no_stream()),
         put("unseen"),
         done("its shard is closed", "DescribeStream", json!({ "StreamArn": "${arn}" })),
         page("its records are still there, and the end"),
@@ -203,9 +214,7 @@ fn disabled_and_enabled_again() -> Vec<Step> {
         page("finds the end"),
         iterator("an iterator for what comes next", "LATEST", None),
         page("finds it too"),
-        done("another stream is enabled", "UpdateTable", table())
-            .with(stream("KEYS_ONLY"))
-            .keep("fresh", "/TableDescription/LatestStreamArn"),
+        update("another stream is enabled", "renewed", stream("KEYS_ONLY")).keep("fresh", "/TableDescription/LatestStreamArn"),
         put("c"),
         done("the first stream is as it was", "DescribeStream", json!({ "StreamArn": "${arn}" })),
         iterator("its records can be read", "TRIM_HORIZON", None),
@@ -225,7 +234,12 @@ fn disabled_and_enabled_again() -> Vec<Step> {
         page("it has what came since"),
         done("both are listed", "ListStreams", table()),
         done("one of them", "ListStreams", table()).with(json!({ "Limit": 1 })).keep("first", "/LastEvaluatedStreamArn"),
-        done("and the other", "ListStreams", table()).with(json!({ "Limit": 1, "ExclusiveStartStreamArn": "${first}" })),
+        done("and the other", "ListStreams", table()).with(json!({ "Limit": 1, "ExclusiveStartStreamArn": "${first}" })).differs_at(
+            "/body/LastEvaluatedStreamArn",
+            Value::Null,
+            json!("arn:table/renewed/stream/<label>"),
+            FULL_PAGE,
+        ),
     ]);
     steps
 }

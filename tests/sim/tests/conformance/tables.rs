@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::step::{Step, done, refusal, refused};
+use super::step::{Step, done, refusal, refused, success};
 
-const TRANSIENT: &str = "CreateTable and DeleteTable answer at once, with the status CREATING or DELETING; DynamoDB Local skips both";
+const TRANSIENT: &str = "CreateTable, UpdateTable and DeleteTable are asynchronous and answer with CREATING, UPDATING or DELETING; DynamoDB \
+                         Local tells the table to be ACTIVE";
 
 /// The definition of a table billed on demand, its key given as names and types: the partition key, then the sort key.
 pub(super) fn definition(table: &str, key: &[(&str, &str)]) -> Value {
@@ -21,6 +22,16 @@ pub(super) fn create(table: &str, key: &[(&str, &str)]) -> Step {
 
 fn created(name: impl Into<String>, body: Value) -> Step {
     done(name, "CreateTable", body).differs_at("/body/TableDescription/TableStatus", json!("ACTIVE"), json!("CREATING"), TRANSIENT)
+}
+
+/// A change of a table.
+pub(super) fn update(name: &str, table: &str, changes: Value) -> Step {
+    done(name, "UpdateTable", json!({ "TableName": table })).with(changes).differs_at(
+        "/body/TableDescription/TableStatus",
+        json!("ACTIVE"),
+        json!("UPDATING"),
+        TRANSIENT,
+    )
 }
 
 /// The specification of a stream.
@@ -88,7 +99,6 @@ fn refused_creations() -> Vec<Step> {
 
 fn streams() -> Vec<Step> {
     let table = json!({ "TableName": "streamed" });
-    let update = |name: &str, changes: Value| done(name, "UpdateTable", table.clone()).with(changes);
     let refuse = |name: &str, changes: Value| refused(name, "UpdateTable", table.clone(), "ValidationException").with(changes);
     let disabled = json!({ "StreamEnabled": false });
     vec![
@@ -98,13 +108,13 @@ fn streams() -> Vec<Step> {
         done("its stream is listed", "ListStreams", table.clone()),
         refuse("a stream that is enabled is not enabled again", stream("NEW_IMAGE")),
         refuse("nor with the view that it has", stream("KEYS_ONLY")),
-        update("a stream is disabled", no_stream()),
+        update("a stream is disabled", "streamed", no_stream()),
         done("a table whose stream is disabled still tells of it", "DescribeTable", table.clone()),
         done("a disabled stream is described", "DescribeStream", json!({ "StreamArn": "${arn}" })),
         refuse("a stream that is disabled is not disabled again", no_stream()),
         refuse("a stream needs a view type", json!({ "StreamSpecification": { "StreamEnabled": true } })),
         refuse("an update updates something", json!({})),
-        update("a stream is enabled again, with another view", stream("NEW_AND_OLD_IMAGES")),
+        update("a stream is enabled again, with another view", "streamed", stream("NEW_AND_OLD_IMAGES")),
         done("the table tells of the new stream", "DescribeTable", table.clone()),
         done("both streams are listed, the newer one first", "ListStreams", table.clone()),
         done("tables without a stream have none listed", "ListStreams", json!({ "TableName": "plain" })),
@@ -146,6 +156,13 @@ fn deleting() -> Vec<Step> {
         ),
         refused("what is deleted is not there", "DescribeTable", table.clone(), "ResourceNotFoundException"),
         refused("what is deleted is not deleted again", "DeleteTable", table, "ResourceNotFoundException"),
+        done("backups are described", "DescribeContinuousBackups", json!({ "TableName": "plain" })).differs(
+            refusal("UnknownOperationException"),
+            success(&json!({ "ContinuousBackupsDescription": {
+                "ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": { "PointInTimeRecoveryStatus": "DISABLED" }
+            } })),
+            "DescribeContinuousBackups is documented; DynamoDB Local does not know it",
+        ),
         refused("an operation is known", "ReadMinds", json!({}), "UnknownOperationException"),
         refused("a request names its table", "DescribeTable", json!({}), "ValidationException"),
         refused("a table's name is text", "DescribeTable", json!({ "TableName": 5 }), "SerializationException").differs(
