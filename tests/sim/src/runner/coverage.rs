@@ -11,7 +11,7 @@ pub struct Coverage(BTreeMap<String, u64>);
 
 impl Coverage {
     /// One run's counts.
-    pub(super) fn of<'a>(
+    pub(super) fn of(
         seen: Seen,
         faults: &BTreeMap<&'static str, u64>,
         fleet: &BTreeMap<&'static str, u64>,
@@ -34,7 +34,7 @@ impl Coverage {
             lease_writes,
             refused_conditions,
         } = seen;
-        let seen: [(&'a str, u64); 15] = [
+        let seen: [(&str, u64); 15] = [
             ("changes", changes),
             ("changes by TTL", ttl_deletes),
             ("changes landed", landed),
