@@ -155,8 +155,9 @@ impl Scenario {
         // One outage at most, and the last thing: what follows it is the recovery.
         if rng.u8(0..100) < 15 {
             let outage = Step::Outage { hours: rng.u64(1..=30), before: rng.usize(0..10), during: rng.usize(0..10) };
-            steps.push((length, outage));
-            steps.push((length + Duration::from_secs(rng.u64(1..20)), Step::Write { changes: rng.usize(0..10) }));
+            let end = steps.last().map_or(length, |(at, _)| length.max(*at));
+            steps.push((end, outage));
+            steps.push((end + Duration::from_secs(rng.u64(1..20)), Step::Write { changes: rng.usize(0..10) }));
         }
         let rules = faults(&mut rng);
         Self { seed, begins_at, table, service, steps, rules }
