@@ -24,7 +24,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Fault, Model, TIME, insert, sequence, shard};
+use super::model::{Fault, Model, Shard, TIME, insert, sequence, shard};
 
 const TABLE: &str = "orders";
 
