@@ -127,6 +127,11 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::TrimEarly { pick, keep } => history.trim_early(*pick, *keep),
         Step::Replace { unstreamed } => history.replace_stream(*unstreamed)?,
         Step::Jump { by } => history.jump(*by),
+        Step::LoseLeases => {
+            fleet.crash_all();
+            history.lose_leases()?;
+            fleet.start_all();
+        }
         Step::Crash { worker } => fleet.crash(*worker),
         Step::Stop { worker } => fleet.stop(*worker),
         Step::Start { worker } => fleet.start(*worker),
@@ -135,7 +140,7 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::Outage { hours, before, during } => {
             fleet.crash_all();
             history.write(*before)?;
-            history.jump(Duration::from_hours(*hours));
+            history.outage(Duration::from_hours(*hours));
             history.write(*during)?;
             fleet.start_all();
         }

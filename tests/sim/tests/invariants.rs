@@ -33,6 +33,7 @@ fn three_hundred_histories_break_no_invariant() {
         "stops",
         "pauses",
         "outages",
+        "lost lease tables",
         "wrong clocks",
         "early trims",
         "streams replaced",

@@ -146,6 +146,26 @@ impl History {
         Ok(())
     }
 
+    /// Empties the lease table.
+    pub(super) fn lose_leases(&mut self) -> anyhow::Result<()> {
+        let now = self.cloud.clock.now();
+        let state = &mut *self.cloud.state();
+        let name = "leaseKey";
+        let keys: Vec<Item> = state
+            .tables
+            .items(LEASES)
+            .into_iter()
+            .flatten()
+            .filter_map(|item| Some(Item::from([(name.to_owned(), item.get(name)?.clone())])))
+            .collect();
+        for key in keys {
+            let deleted = state.tables.delete(&mut state.streams, LEASES, &key, now, &self.cloud.journal);
+            deleted.map_err(|error| anyhow!("empty the lease table: {error}"))?;
+        }
+        *self.counts.entry("lost lease tables").or_default() += 1;
+        Ok(())
+    }
+
     /// Moves the services' clock on.
     pub(super) fn jump(&mut self, by: Duration) {
         self.cloud.clock.jump(by);
@@ -153,6 +173,12 @@ impl History {
         self.cloud.journal.record(now, "", Event::Jump { by: i64::try_from(by.as_millis()).unwrap_or(i64::MAX) });
         self.cloud.state().streams.trim(now, &self.cloud.journal);
         *self.counts.entry("clock jumps").or_default() += 1;
+    }
+
+    /// Hours pass while nobody replicates.
+    pub(super) fn outage(&mut self, length: Duration) {
+        self.jump(length);
+        *self.counts.entry("outages").or_default() += 1;
     }
 
     fn stream(&self) -> Option<String> {

@@ -93,6 +93,8 @@ pub enum Step {
         /// By how much.
         by: Duration,
     },
+    /// All workers are killed, the lease table is emptied, and they start again.
+    LoseLeases,
     /// A worker is killed.
     Crash {
         /// Which.
@@ -149,11 +151,18 @@ impl Scenario {
         let begins_at = BEGINS_AT + rng.i64(0..60_000);
         let length = Duration::from_secs(rng.u64(10..=45));
         let mut steps = traffic(&mut rng, length);
-        steps.extend(fate_of_shards(&mut rng, length));
+        let shards = fate_of_shards(&mut rng, length);
+        // Without leases nobody can know what an earlier stream or a trimmed record was.
+        let forgiving = shards.iter().all(|(_, step)| !matches!(step, Step::Replace { .. } | Step::TrimEarly { .. }));
+        steps.extend(shards);
         steps.extend(fate_of_workers(&mut rng, length, service));
+        let loses_leases = forgiving && rng.u8(0..100) < 12;
+        if loses_leases {
+            steps.push((moment(&mut rng, length), Step::LoseLeases));
+        }
         steps.sort_by_key(|(at, _)| *at);
         // One outage at most, and the last thing: what follows it is the recovery.
-        if rng.u8(0..100) < 15 {
+        if !loses_leases && rng.u8(0..100) < 15 {
             let outage = Step::Outage { hours: rng.u64(1..=30), before: rng.usize(0..10), during: rng.usize(0..10) };
             let end = steps.last().map_or(length, |(at, _)| length.max(*at));
             steps.push((end, outage));
@@ -279,6 +288,7 @@ impl fmt::Display for Step {
             Self::TrimEarly { keep, .. } => write!(f, "a shard is trimmed early, down to {keep} records"),
             Self::Replace { unstreamed } => write!(f, "the stream is replaced, with {unstreamed} writes in between"),
             Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
+            Self::LoseLeases => f.write_str("all workers are killed, the lease table is emptied, all workers start"),
             Self::Crash { worker } => write!(f, "worker {worker} is killed"),
             Self::Stop { worker } => write!(f, "worker {worker} is asked to stop"),
             Self::Start { worker } => write!(f, "worker {worker} is started"),
@@ -336,6 +346,6 @@ mod tests {
             assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
             kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
     }
 }
