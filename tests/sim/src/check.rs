@@ -98,6 +98,8 @@ enum Fate {
     Landed,
     /// The stream trimmed it before it was durable.
     Lost,
+    /// The stream trimmed it before the first lease was written: nothing was replicated yet.
+    BeforeTheStart,
 }
 
 /// A change and what became of it.
@@ -130,6 +132,8 @@ pub struct Checker {
     items: BTreeMap<String, Vec<usize>>,
     shards: BTreeMap<String, Shard>,
     leases: BTreeMap<String, Lease>,
+    /// Whether there ever was a lease.
+    begun: bool,
     gaps: Vec<Gap>,
     /// Changes made while the table had no stream, though leases told that it was being replicated.
     unstreamed: Vec<(i64, String)>,
@@ -170,6 +174,7 @@ impl Checker {
             items: BTreeMap::new(),
             shards: BTreeMap::new(),
             leases: BTreeMap::new(),
+            begun: false,
             gaps: Vec::new(),
             unstreamed: Vec::new(),
             refusals: BTreeMap::new(),
@@ -218,7 +223,7 @@ impl Checker {
                 Fate::Lost if !self.is_in_ledger(change) => {
                     missing.push((Invariant::NoSilentLoss, format!("{described} was trimmed unread, and no gap tells of it")));
                 }
-                Fate::Landed | Fate::Lost => {}
+                Fate::Landed | Fate::Lost | Fate::BeforeTheStart => {}
             }
         }
         for (at, stream) in &self.unstreamed {
@@ -303,8 +308,8 @@ impl Checker {
                 break;
             }
             if change.fate == Fate::Pending {
-                change.fate = Fate::Lost;
-                self.seen.lost += 1;
+                change.fate = if self.begun { Fate::Lost } else { Fate::BeforeTheStart };
+                self.seen.lost += u64::from(self.begun);
             }
         }
     }

@@ -31,6 +31,7 @@ impl Checker {
             return;
         }
         let Some(lease) = Lease::read(new) else { return };
+        self.begun = true;
         self.refusals.remove(&(entry.worker.clone(), shard.clone()));
         let before = self.leases.insert(shard.clone(), lease.clone());
         if before.as_ref().is_some_and(|before| before.owner.is_some() && lease.owner.is_some() && before.owner != lease.owner) {

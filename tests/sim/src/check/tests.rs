@@ -225,6 +225,7 @@ fn a_change_that_never_lands_is_seen() {
 fn a_trimmed_change_needs_a_gap_that_covers_it() {
     let trimmed = |gap: Option<(&str, &str, Option<u32>)>| {
         let story = Story::new();
+        story.lease("W", "a", "TRIM_HORIZON");
         story.change("a", 1, "x");
         story.land("a", &[(1, "x")]);
         story.change("a", 2, "x");
@@ -241,6 +242,15 @@ fn a_trimmed_change_needs_a_gap_that_covers_it() {
     assert_eq!(trimmed(Some(("trimmed", "a", Some(1)))), []);
     assert_eq!(trimmed(Some(("vanished", "a", None))), []);
     assert_eq!(trimmed(Some(("stream-replaced", STREAM, None))), []);
+}
+
+#[test]
+fn what_is_trimmed_before_the_first_lease_concerns_nobody() {
+    let story = Story::new();
+    story.change("a", 1, "x");
+    story.trim("a", 1);
+    story.lease("W", "a", "TRIM_HORIZON");
+    assert_eq!(story.broken(), []);
 }
 
 #[test]
