@@ -1,8 +1,8 @@
 //! The capture stage: a table's stream into a route.
 //!
 //! [`Capture::run`] goes round: look at the table, list the stream's shards, read the leases, create what is missing, take what is free
-//! and readable, start one `shard` task for each. A round costs one DescribeTable, the pages of one DescribeStream and one Scan of
-//! the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
+//! and readable, start one `shard` task for each. A round costs one DescribeTable, the pages of one DescribeStream (of two while a replaced
+//! stream is read to its end) and one Scan of the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
 
 mod counters;
 mod origin;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,8 +43,10 @@ const PAGES_IN_MEMORY: usize = 8;
 const LATEST_MARGIN: i64 = 60;
 /// How long a stream keeps a record, in seconds.
 const RETENTION: i64 = 24 * 3600;
-/// The service's clock may be known this much too late: answers can be slow. A gap told for nothing is better than one not told.
-const RETENTION_MARGIN: i64 = 300;
+/// The hosts of the service need not agree to the second on what is a day old. A gap told for nothing is better than one not told.
+const RETENTION_MARGIN: i64 = 10;
+/// A start so little younger than what the stream remembers is about to be trimmed: no more is promised than from the trim horizon.
+const START_MARGIN: i64 = 600;
 /// How often a disabled stream is complained about.
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -75,7 +77,7 @@ pub enum CaptureError {
     Gap(Gap),
     /// A task of this process ended in a way that it cannot.
     #[error("the task of a shard ended unexpectedly: {0}")]
-    Task(#[from] tokio::task::JoinError),
+    Task(#[from] JoinError),
 }
 
 /// What every task of the stage shares.
@@ -135,12 +137,15 @@ impl Context {
     }
 }
 
+/// A shard, and how the work on it ended.
+type Worked = (ShardId, Result<shard::Outcome, CaptureError>);
+
 /// The capture stage.
 pub struct Capture {
     context: Arc<Context>,
     observed: Observed,
     held: BTreeSet<ShardId>,
-    tasks: JoinSet<(ShardId, Result<shard::Outcome, CaptureError>)>,
+    tasks: JoinSet<Worked>,
     draining: CancellationToken,
     reminded: Option<Instant>,
 }
@@ -199,18 +204,31 @@ impl Capture {
                     () = &mut pause => break,
                     () = stop.cancelled() => return Ok(()),
                     Some(done) = self.tasks.join_next() => {
-                        let (shard, outcome) = done?;
-                        self.held.remove(&shard);
-                        match outcome? {
-                            // Its children can be read now: look at once.
-                            shard::Outcome::Ended => break,
-                            shard::Outcome::Lost => tracing::warn!(%shard, "the lease was taken by another worker"),
-                            shard::Outcome::Drained => {}
+                        let mut ended = self.take_leave(done)?;
+                        // Shards that are closed together end together: one look for all of them.
+                        while let Some(done) = self.tasks.try_join_next() {
+                            ended |= self.take_leave(done)?;
+                        }
+                        // Their children can be read now: look at once.
+                        if ended {
+                            break;
                         }
                     }
                 }
             }
         }
+    }
+
+    /// The work on a shard is over. True when the shard is done.
+    fn take_leave(&mut self, done: Result<Worked, JoinError>) -> Result<bool, CaptureError> {
+        let (shard, outcome) = done?;
+        self.held.remove(&shard);
+        match outcome? {
+            shard::Outcome::Ended => return Ok(true),
+            shard::Outcome::Lost => tracing::warn!(%shard, "the lease was taken by another worker"),
+            shard::Outcome::Drained => {}
+        }
+        Ok(false)
     }
 
     async fn round(&mut self, table: &str, stop: &CancellationToken) -> Result<(), CaptureError> {
@@ -226,7 +244,7 @@ impl Capture {
         let mut older = Vec::new();
         self.observed.update(&leases, Instant::now());
         // What replaced streams still hold comes before the new one's changes, and so do their leases.
-        for arn in lineage::replaced(&by_shard(&leases), &stream.arn) {
+        for arn in lineage::replaced(&by_shard(&leases), &stream.arn, self.context.clock.unix_seconds()) {
             let of_replaced = self.list(&arn, true, stop).await?;
             leases = self.create_missing(&arn, &of_replaced, leases).await?;
             older.extend(of_replaced);
@@ -267,11 +285,13 @@ impl Capture {
         let missing = lineage::missing_leases(listed, &by_shard(&leases), self.first_position());
         // The ledger first: if this process dies in between, the next one still sees a stream without leases.
         // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
-        if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other != stream).max().cloned()
+        if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other < stream).max().cloned()
             && !missing.is_empty()
             && leases.iter().all(|lease| lease.stream != *stream)
         {
-            let lost_from = leases.iter().filter_map(|lease| lease.durable_through).max();
+            // Nothing is known when one of its shards tells nothing.
+            let of_old = leases.iter().filter(|lease| lease.stream == old);
+            let lost_from = of_old.map(|lease| lease.durable_through).min().flatten();
             self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, self.context.clock.unix_seconds())).await?;
         }
         for new in missing {
@@ -285,7 +305,7 @@ impl Capture {
                 last_sequence: None,
                 durable_through: match new.begin {
                     // What was made before is not wanted, so it counts as dealt with.
-                    Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < RETENTION => Some(seconds),
+                    Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < RETENTION - START_MARGIN => Some(seconds),
                     Begin::At(_) | Begin::TrimHorizon => None,
                 },
                 found_at: Some(self.context.clock.unix_seconds()),

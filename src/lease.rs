@@ -56,7 +56,7 @@ pub struct Lease {
     pub last_sequence: Option<SequenceNumber>,
     /// Every change made before this time (seconds since the epoch) is durable, as far as this shard goes.
     pub durable_through: Option<i64>,
-    /// When the shard was found, in seconds since the epoch. Of what it held then nothing can have been trimmed unread for a day.
+    /// When the shard was found, in seconds since the epoch. It may have held changes of the day before.
     pub found_at: Option<i64>,
     /// When the shard was done, in seconds since the epoch.
     pub done_at: Option<i64>,

@@ -31,6 +31,13 @@ impl StreamArn {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When the stream was made, in seconds since the epoch, if the ARN ends in that time, as AWS's do. Nothing in the stream is older.
+    pub fn created(&self) -> Option<i64> {
+        let (_, label) = self.0.rsplit_once("/stream/")?;
+        let time: jiff::civil::DateTime = label.parse().ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+    }
 }
 
 impl fmt::Display for StreamArn {
@@ -134,5 +141,18 @@ pub async fn describe_all(api: &dyn StreamApi, stream: &StreamArn) -> Result<(bo
             Some(next) if after.as_ref() != Some(&next) => after = Some(next),
             _ => return Ok((page.enabled, shards)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_tells_when_its_stream_was_made() {
+        let created = |arn| StreamArn::new(arn).created();
+        assert_eq!(created("arn:aws:dynamodb:eu-west-1:1:table/orders/stream/2026-11-21T03:00:00.123"), Some(1_795_230_000));
+        assert_eq!(created("arn:aws:dynamodb:eu-west-1:1:table/orders/stream/latest"), None);
+        assert_eq!(created("arn:stream"), None);
     }
 }

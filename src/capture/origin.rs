@@ -1,7 +1,11 @@
 //! What a shard continues, and since when it may hold changes that nobody has read (pure).
 
+use super::RETENTION;
 use crate::event::SequenceNumber;
 use crate::lease::Lease;
+
+/// What the stream trims this soon after a shard was found was at its horizon then: nobody can begin to read at the very moment of finding.
+const HORIZON_GRACE: i64 = 600;
 
 /// Where a shard comes from, as the leases tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +21,7 @@ pub(super) struct Origin {
 impl Origin {
     /// The origin of a lease's shard. `leases` holds those of its parents, as far as there are any.
     pub(super) fn of(lease: &Lease, leases: &[Lease]) -> Self {
-        let before = leases.iter().filter(|other| lease.parents.contains(&other.shard) || other.stream != lease.stream);
+        let before = leases.iter().filter(|other| lease.parents.contains(&other.shard) || other.stream < lease.stream);
         let parents = lease.parents.iter().map(|parent| leases.iter().find(|other| other.shard == *parent)?.durable_through);
         // A shard's changes come after its parents', so what is durable there bounds what can be missing here.
         let through_parents = parents.min().flatten();
@@ -25,7 +29,10 @@ impl Origin {
         Self {
             ends: before.filter_map(|other| other.last_sequence).collect(),
             dealt_with_through,
-            unread_since: dealt_with_through.or(lease.found_at),
+            unread_since: dealt_with_through.or_else(|| {
+                let oldest_when_found = lease.found_at? - RETENTION + HORIZON_GRACE;
+                Some(oldest_when_found.max(lease.stream.created().unwrap_or(i64::MIN)))
+            }),
         }
     }
 }
@@ -37,6 +44,9 @@ mod tests {
     use crate::lease::Checkpoint;
     use crate::stream::StreamArn;
 
+    /// A minute past 2026-11-21 03:00 UTC.
+    const FOUND: i64 = 1_795_230_060;
+
     fn lease(shard: &str, parents: &[&str], durable_through: Option<i64>) -> Lease {
         Lease {
             shard: ShardId::new(shard),
@@ -47,7 +57,7 @@ mod tests {
             checkpoint: Checkpoint::TrimHorizon,
             last_sequence: None,
             durable_through,
-            found_at: Some(7),
+            found_at: Some(FOUND),
             done_at: None,
         }
     }
@@ -67,8 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_of_which_nothing_else_is_known_is_unread_since_it_was_found() {
+    fn a_shard_of_which_nothing_else_is_known_may_hold_what_was_a_day_old_when_it_was_found() {
         let origin = Origin::of(&lease("a", &[], None), &[]);
-        assert_eq!((origin.dealt_with_through, origin.unread_since), (None, Some(7)));
+        assert_eq!((origin.dealt_with_through, origin.unread_since), (None, Some(FOUND - RETENTION + HORIZON_GRACE)));
+    }
+
+    #[test]
+    fn nothing_in_a_shard_is_older_than_its_stream() {
+        let stream = StreamArn::new("arn:table/t/stream/2026-11-21T03:00:00.000");
+        let origin = Origin::of(&Lease { stream, ..lease("a", &[], None) }, &[]);
+        assert_eq!(origin.unread_since, Some(FOUND - 60));
     }
 }

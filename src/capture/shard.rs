@@ -111,7 +111,7 @@ impl ShardTask {
             not_before,
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
-            unread: durable.is_none(),
+            unread_since: self.origin.unread_since,
         };
         loop {
             let next = tokio::select! {
@@ -227,8 +227,8 @@ struct ShardProgress<'t> {
     not_before: Option<i64>,
     watermark: Watermark,
     order_checked: bool,
-    /// Whether nothing of the shard was ever durable and its first page is still to come.
-    unread: bool,
+    /// While no record has been read: since when there may be some. See [`Origin`].
+    unread_since: Option<i64>,
 }
 
 impl ShardProgress<'_> {
@@ -242,7 +242,7 @@ impl ShardProgress<'_> {
             }
         };
         self.task.context.counters.page(page.body.len());
-        self.check_start().await?;
+        self.check_horizon().await?;
         let records = parsed.records.len();
         for decoded in &parsed.records {
             let written = match decoded {
@@ -277,6 +277,7 @@ impl ShardProgress<'_> {
         self.reader.accept(self.read, next.into_owned(), records, page.body.len());
         if self.reader.is_drained() && self.watermark.is_clear() {
             self.task.held.note_durable_through(page.asked_at).await;
+            self.unread_since = Some(page.asked_at);
         }
         Ok(Next::Page)
     }
@@ -376,13 +377,12 @@ impl ShardProgress<'_> {
         Ok(self.task.held.checkpoint(sequence).await?)
     }
 
-    /// A shard that was never read has no position that could be trimmed: its iterator just starts with what is left. That something is
-    /// missing shows in how long nobody has read it. Only the first page settles it: until it is there, the horizon moves on.
-    async fn check_start(&mut self) -> Result<(), CaptureError> {
-        let origin = &self.task.origin;
+    /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
+    /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
+    async fn check_horizon(&mut self) -> Result<(), CaptureError> {
         let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION + RETENTION_MARGIN;
-        if std::mem::take(&mut self.unread) && origin.unread_since.is_some_and(|since| since < oldest_kept) {
-            self.record_gap_since(GapKind::Trimmed, origin.dealt_with_through).await?;
+        if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
+            self.record_gap(GapKind::Trimmed).await?;
         }
         Ok(())
     }
@@ -414,15 +414,9 @@ impl ShardProgress<'_> {
     }
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
-        let lost_from = self.task.held.current().await.durable_through;
-        self.record_gap_since(kind, lost_from).await
-    }
-
-    async fn record_gap_since(&mut self, kind: GapKind, lost_from: Option<i64>) -> Result<(), CaptureError> {
-        self.task
-            .context
-            .record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, self.task.context.clock.unix_seconds()))
-            .await
+        let lost_from = self.task.held.current().await.durable_through.max(self.task.origin.dealt_with_through);
+        let now = self.task.context.clock.unix_seconds();
+        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
     }
 }
 

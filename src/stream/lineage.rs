@@ -59,11 +59,15 @@ pub fn missing_leases(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>, 
         .collect()
 }
 
-/// The streams whose shards must be listed beside those of `current`, the table's newest: every one that has unfinished leases, and all that are
-/// known before `current` has its first lease. A shard of theirs that got no lease in time would be passed over for good.
-pub fn replaced(leases: &BTreeMap<ShardId, Leased>, current: &StreamArn) -> BTreeSet<StreamArn> {
+/// A replaced stream is listed for so long after the last of its shards was done: a listing may show a shard late.
+const LINGER_SECONDS: i64 = 600;
+
+/// The older streams whose shards must be listed beside those of `current`, the table's newest: every one that has unfinished leases or had them a
+/// moment ago, and all that are known before `current` has its first lease. A shard of theirs that got no lease would be passed over for good.
+pub fn replaced(leases: &BTreeMap<ShardId, Leased>, current: &StreamArn, now: i64) -> BTreeSet<StreamArn> {
     let first_look = leases.values().all(|lease| lease.stream != *current);
-    let older = leases.values().filter(|lease| lease.stream != *current && (first_look || !lease.done));
+    let lingers = |lease: &Leased| lease.done_at.is_none_or(|done| now - done < LINGER_SECONDS);
+    let older = leases.values().filter(|lease| lease.stream < *current && (first_look || !lease.done || lingers(lease)));
     older.map(|lease| lease.stream.clone()).collect()
 }
 
@@ -176,12 +180,16 @@ mod tests {
     #[test]
     fn a_replaced_stream_is_listed_while_anything_of_it_may_be_unread() {
         let (old, new) = (StreamArn::new("stream/1"), StreamArn::new("stream/2"));
+        // Done at the epoch's beginning.
         let mut leases = BTreeMap::from([(id("a"), lease(&[], true))]);
-        assert_eq!(replaced(&leases, &new), BTreeSet::from([old.clone()]), "the new stream has no lease yet");
+        let later = LINGER_SECONDS;
+        assert_eq!(replaced(&leases, &new, later), BTreeSet::from([old.clone()]), "the new stream has no lease yet");
         leases.insert(id("b"), Leased { stream: new.clone(), ..lease(&[], false) });
-        assert_eq!(replaced(&leases, &new), BTreeSet::new());
+        assert_eq!(replaced(&leases, &new, later), BTreeSet::new());
+        assert_eq!(replaced(&leases, &new, later - 1), BTreeSet::from([old.clone()]), "a listing may be late");
         leases.insert(id("c"), lease(&[], false));
-        assert_eq!(replaced(&leases, &new), BTreeSet::from([old]));
+        assert_eq!(replaced(&leases, &new, later), BTreeSet::from([old.clone()]));
+        assert_eq!(replaced(&leases, &old, later), BTreeSet::new(), "the newer stream is replaced by nothing");
     }
 
     #[test]
