@@ -151,12 +151,10 @@ impl Write {
             Action::Check => Ok(old.cloned()),
             Action::Update(update) => {
                 let new = update.apply(old, &self.attributes).map_err(Refusal::Invalid)?;
-                match new.as_ref().map(size::item) {
-                    Some(size) if size > LARGEST => {
-                        Err(Refusal::Invalid(ApiError::validation("Item size to update has exceeded the maximum allowed size")))
-                    }
-                    _ => Ok(new),
+                if size::item(&new) > LARGEST {
+                    return Err(Refusal::Invalid(ApiError::validation("Item size to update has exceeded the maximum allowed size")));
                 }
+                Ok(Some(new))
             }
         }
     }
