@@ -198,7 +198,8 @@ impl KeyValue {
         }
     }
 
-    fn check(&self, attribute: &KeyAttribute) -> Result<(), ApiError> {
+    /// Refuses a value that no item's key can have: an empty one, or one that is too long.
+    pub(super) fn check(&self, attribute: &KeyAttribute) -> Result<(), ApiError> {
         let (length, kind) = match self {
             Self::S(text) => (text.len(), "string"),
             Self::B(binary) => (binary.len(), "binary"),

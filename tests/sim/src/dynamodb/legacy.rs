@@ -3,8 +3,9 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::expression::{Comparison, Condition, Operand, Path, SetValue, Update};
 use crate::call::ApiError;
@@ -29,7 +30,8 @@ pub(super) struct Expected {
     attribute_value_list: Option<Vec<AttributeValue>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// ComparisonOperator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Operator {
     Eq,
@@ -45,6 +47,52 @@ enum Operator {
     BeginsWith,
     In,
     Between,
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(formatter)
+    }
+}
+
+impl Operator {
+    /// Refuses operands that it cannot have, whatever the item is.
+    fn check(self, operands: &[AttributeValue]) -> Result<(), ApiError> {
+        let needed = match self {
+            Self::Null | Self::NotNull => 0..=0,
+            Self::Between => 2..=2,
+            Self::In => 1..=100,
+            _ => 1..=1,
+        };
+        if !needed.contains(&operands.len()) {
+            return Err(invalid(format_args!("Invalid number of argument(s) for the {self} ComparisonOperator")));
+        }
+        if let Some(operand) = operands.iter().find(|operand| !self.takes(operand)) {
+            let kind = operand.kind();
+            return Err(invalid(format_args!("ComparisonOperator {self} is not valid for {kind} AttributeValue type")));
+        }
+        if operands.windows(2).any(|pair| pair[0].kind() != pair[1].kind()) {
+            return Err(invalid("AttributeValues inside AttributeValueList must be of same type"));
+        }
+        if let (Self::Between, [low, high]) = (self, operands)
+            && low.order(high).is_some_and(Ordering::is_gt)
+        {
+            let rule = "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound";
+            return Err(ApiError::validation(rule));
+        }
+        Ok(())
+    }
+
+    /// Whether an operand is of a type that it takes.
+    fn takes(self, operand: &AttributeValue) -> bool {
+        use AttributeValue::{B, BOOL, N, NULL, S};
+        match self {
+            Self::Eq | Self::Ne | Self::Null | Self::NotNull => true,
+            Self::Le | Self::Lt | Self::Ge | Self::Gt | Self::In | Self::Between => matches!(operand, S(_) | N(_) | B(_)),
+            Self::Contains | Self::NotContains => matches!(operand, S(_) | N(_) | B(_) | BOOL(_) | NULL(_)),
+            Self::BeginsWith => matches!(operand, S(_) | B(_)),
+        }
+    }
 }
 
 /// What is done to an attribute.
@@ -82,28 +130,20 @@ pub(super) fn condition(conditions: BTreeMap<String, Expected>, operator: Condit
 impl Expected {
     fn condition(self, name: &str) -> Result<Condition, ApiError> {
         let values = self.attribute_value_list.into_iter().flatten().chain(self.value);
-        let mut values: Vec<Operand> = values.map(|value| checked(value).map(Operand::Value)).collect::<Result<_, _>>()?;
+        let values: Vec<AttributeValue> = values.map(checked).collect::<Result<_, _>>()?;
         let operator = match (self.comparison_operator, self.exists) {
             (Some(operator), None) => operator,
-            (Some(_), Some(_)) => return Err(invalid(name, "Exists and ComparisonOperator cannot be used together")),
+            (Some(_), Some(_)) => return Err(invalid_for(name, "Exists and ComparisonOperator cannot be used together")),
             (None, Some(false)) if values.is_empty() => Operator::Null,
-            (None, Some(false)) => return Err(invalid(name, "Value cannot be used when Exists is false")),
+            (None, Some(false)) => return Err(invalid_for(name, "Value cannot be used when Exists is false")),
             (None, exists) if values.is_empty() => {
                 let exists = if exists.is_some() { "true" } else { "null" };
-                return Err(invalid(name, format_args!("Value must be provided when Exists is {exists}")));
+                return Err(invalid_for(name, format_args!("Value must be provided when Exists is {exists}")));
             }
             (None, _) => Operator::Eq,
         };
-        let needed = match operator {
-            Operator::Null | Operator::NotNull => 0..=0,
-            Operator::Between => 2..=2,
-            Operator::In => 1..=100,
-            _ => 1..=1,
-        };
-        if !needed.contains(&values.len()) {
-            let count = values.len();
-            return Err(invalid(name, format_args!("Invalid number of argument(s) for the {operator:?} ComparisonOperator: {count}")));
-        }
+        operator.check(&values)?;
+        let mut values: Vec<Operand> = values.into_iter().map(Operand::Value).collect();
         let path = Path::of_attribute(name);
         let exists = Condition::Exists(path.clone());
         let attribute = Operand::Path(path);
@@ -127,19 +167,11 @@ impl Expected {
                 Condition::In(attribute, values)
             }
             (Operator::Between, Some(high)) => match values.pop() {
-                Some(low) if is_above(&low, &high) => {
-                    let rule = "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound";
-                    return Err(ApiError::validation(rule));
-                }
                 Some(low) => Condition::Between(attribute, low, high),
                 None => Condition::Compare(attribute, Comparison::LessOrEqual, high),
             },
         })
     }
-}
-
-fn is_above(low: &Operand, high: &Operand) -> bool {
-    matches!((low, high), (Operand::Value(low), Operand::Value(high)) if low.order(high).is_some_and(Ordering::is_gt))
 }
 
 /// The update that these make.
@@ -149,7 +181,7 @@ pub(super) fn update(updates: BTreeMap<String, AttributeUpdate>) -> Result<Updat
         let path = Path::of_attribute(&name);
         match (action, value.map(checked).transpose()?) {
             (Action::Delete, None) => update.remove.push(path),
-            (_, None) => return Err(invalid(&name, "Only DELETE action is allowed when no attribute value is specified")),
+            (_, None) => return Err(invalid_for(&name, "Only DELETE action is allowed when no attribute value is specified")),
             (Action::Put, Some(value)) => update.set.push((path, SetValue::Value(value))),
             (Action::Add, Some(value @ (AttributeValue::N(_) | AttributeValue::SS(_) | AttributeValue::NS(_) | AttributeValue::BS(_)))) => {
                 update.add.push((path, value));
@@ -159,7 +191,7 @@ pub(super) fn update(updates: BTreeMap<String, AttributeUpdate>) -> Result<Updat
             }
             (action, Some(value)) => {
                 let kind = value.kind();
-                return Err(invalid(&name, format_args!("{action:?} action is not supported for the type {kind}")));
+                return Err(invalid_for(&name, format_args!("{action:?} action is not supported for the type {kind}")));
             }
         }
     }
@@ -171,8 +203,12 @@ fn checked(mut value: AttributeValue) -> Result<AttributeValue, ApiError> {
     Ok(value)
 }
 
-fn invalid(attribute: &str, what: impl std::fmt::Display) -> ApiError {
-    ApiError::validation(format!("One or more parameter values were invalid: {what} for Attribute: {attribute}"))
+fn invalid(what: impl fmt::Display) -> ApiError {
+    ApiError::validation(format!("One or more parameter values were invalid: {what}"))
+}
+
+fn invalid_for(attribute: &str, what: impl fmt::Display) -> ApiError {
+    invalid(format_args!("{what} for Attribute: {attribute}"))
 }
 
 #[cfg(test)]
@@ -221,10 +257,33 @@ mod tests {
             (r#"{"n":{}}"#, "Value must be provided when Exists is null"),
             (r#"{"n":{"Exists":true}}"#, "Value must be provided when Exists is true"),
             (r#"{"n":{"Exists":false,"Value":{"N":"1"}}}"#, "Value cannot be used when Exists is false"),
-            (r#"{"n":{"ComparisonOperator":"EQ"}}"#, "Invalid number of argument(s) for the Eq ComparisonOperator: 0"),
         ] {
             let message = format!("One or more parameter values were invalid: {what} for Attribute: n");
             assert_eq!(holds(expected, ConditionalOperator::And), Err(message), "{expected}");
+        }
+    }
+
+    #[test]
+    fn operands_are_judged_before_the_item() {
+        for (operator, operands, what) in [
+            ("EQ", "[]", "Invalid number of argument(s) for the EQ ComparisonOperator"),
+            ("NOT_NULL", r#"[{"N":"1"}]"#, "Invalid number of argument(s) for the NOT_NULL ComparisonOperator"),
+            ("LT", r#"[{"SS":["a"]}]"#, "ComparisonOperator LT is not valid for SS AttributeValue type"),
+            ("GE", r#"[{"BOOL":true}]"#, "ComparisonOperator GE is not valid for BOOL AttributeValue type"),
+            ("BEGINS_WITH", r#"[{"N":"1"}]"#, "ComparisonOperator BEGINS_WITH is not valid for N AttributeValue type"),
+            ("NOT_CONTAINS", r#"[{"L":[]}]"#, "ComparisonOperator NOT_CONTAINS is not valid for L AttributeValue type"),
+            ("IN", r#"[{"NULL":true}]"#, "ComparisonOperator IN is not valid for NULL AttributeValue type"),
+            ("IN", r#"[{"N":"1"},{"S":"2"}]"#, "AttributeValues inside AttributeValueList must be of same type"),
+            ("BETWEEN", r#"[{"N":"1"},{"S":"2"}]"#, "AttributeValues inside AttributeValueList must be of same type"),
+            ("BETWEEN", r#"[{"SS":["a"]},{"N":"2"}]"#, "ComparisonOperator BETWEEN is not valid for SS AttributeValue type"),
+        ] {
+            let expected = format!(r#"{{"n":{{"ComparisonOperator":"{operator}","AttributeValueList":{operands}}}}}"#);
+            let message = format!("One or more parameter values were invalid: {what}");
+            assert_eq!(holds(&expected, ConditionalOperator::And), Err(message), "{expected}");
+        }
+        for (operator, operand) in [("NE", r#"{"M":{}}"#), ("NOT_CONTAINS", r#"{"BOOL":true}"#), ("NE", r#"{"SS":["a"]}"#)] {
+            let expected = format!(r#"{{"n":{{"ComparisonOperator":"{operator}","AttributeValueList":[{operand}]}}}}"#);
+            assert_eq!(holds(&expected, ConditionalOperator::And), Ok(true), "{expected}");
         }
     }
 
@@ -241,9 +300,9 @@ mod tests {
             update(serde_json::from_str(updates).unwrap()).and_then(|update| update.apply(Some(&item), &Item::new()))
         };
         let updates = r#"{"n":{"Action":"ADD","Value":{"N":"1"}},"l":{"Action":"DELETE","Value":{"SS":["a"]}},"q":{"Value":{"S":"x"}}}"#;
-        let item = apply(updates).unwrap().unwrap();
+        let item = apply(updates).unwrap();
         assert_eq!(serde_json::to_string(&item).unwrap(), r#"{"l":{"SS":["b"]},"n":{"N":"6"},"q":{"S":"x"}}"#);
-        assert_eq!(apply(r#"{"n":{"Action":"DELETE"},"z":{"Action":"DELETE"}}"#).unwrap().unwrap().len(), 1);
+        assert_eq!(apply(r#"{"n":{"Action":"DELETE"},"z":{"Action":"DELETE"}}"#).unwrap().len(), 1);
         assert!(apply(r#"{"n":{"Action":"PUT"}}"#).unwrap_err().message.contains("Only DELETE action is allowed"));
         assert!(apply(r#"{"n":{"Action":"ADD","Value":{"S":"x"}}}"#).unwrap_err().message.contains("not supported for the type S"));
     }

@@ -57,11 +57,12 @@ pub(super) struct Found {
 }
 
 impl GetRequest {
-    /// Reads the item.
-    pub(super) fn get(&mut self, table: &Table) -> Result<Found, ApiError> {
+    /// Reads the item. Tells also which one it is.
+    pub(super) fn get(&mut self, table: &Table) -> Result<(ItemKey, Found), ApiError> {
         let paths = paths(&self.wanted, self.expression_attribute_names.take())?;
         let key = place(&mut self.key, table)?;
-        Ok(find(table, &key, paths.as_deref()))
+        let found = find(table, &key, paths.as_deref());
+        Ok((key, found))
     }
 }
 
@@ -89,7 +90,7 @@ impl Tables {
     pub(super) fn get_item(&mut self, call: &Call<'_>) -> Answer {
         let mut request: GetRequest = request::read(call)?;
         let table = self.active(&request.table_name, call.now)?;
-        let found = request.get(table)?;
+        let (_, found) = request.get(table)?;
         let mut output = Map::new();
         output.extend(found.item.map(|item| ("Item".to_owned(), json!(item))));
         let consumed = request.return_consumed_capacity.consumed(&table.name, read_units(found.size, request.consistent_read));

@@ -21,14 +21,19 @@ pub(super) fn read<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, ApiError> 
         }
         if let Some(member) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             let member = member.chars().take(1).map(|first| first.to_ascii_lowercase()).chain(member.chars().skip(1)).collect::<String>();
-            let rule = "failed to satisfy constraint: Member must not be null";
-            return ApiError::validation(format!("1 validation error detected: Value null at '{member}' {rule}"));
+            return missing(&member);
         }
         if message.starts_with("unknown variant") {
             return ApiError::validation(format!("1 validation error detected: {message}"));
         }
         ApiError::new("SerializationException", message)
     })
+}
+
+/// A request without a member that it needs.
+pub(super) fn missing(member: &str) -> ApiError {
+    let rule = "failed to satisfy constraint: Member must not be null";
+    ApiError::validation(format!("1 validation error detected: Value null at '{member}' {rule}"))
 }
 
 /// Brings an item of a request into its one spelling.

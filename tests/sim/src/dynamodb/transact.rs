@@ -78,6 +78,8 @@ impl OneOf {
             (Some(request), None, None, None) => Ok((Kind::Check, request)),
             (None, Some(request), None, None) => Ok((Kind::Put, request)),
             (None, None, Some(request), None) => Ok((Kind::Delete, request)),
+            // UpdateItem can do without an expression, a transaction cannot.
+            (None, None, None, Some(request)) if request.update_expression.is_none() => Err(request::missing("updateExpression")),
             (None, None, None, Some(request)) => Ok((Kind::Update, request)),
             (None, None, None, None) => {
                 Err(ApiError::validation("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"))
@@ -94,6 +96,11 @@ fn check_count(count: usize) -> Result<(), ApiError> {
     let rule = "failed to satisfy constraint: Member must have length";
     let bound = if count == 0 { "greater than or equal to 1".to_owned() } else { format!("less than or equal to {MOST_ACTIONS}") };
     Err(ApiError::validation(format!("1 validation error detected: Value at 'transactItems' {rule} {bound}")))
+}
+
+/// A transaction that has two actions for the same item.
+fn repeated() -> ApiError {
+    ApiError::validation("Transaction request cannot include multiple operations on one item")
 }
 
 /// A transaction that was cancelled, with the reason for each of its actions.
@@ -128,7 +135,7 @@ impl Tables {
             let table = self.active(&request.table_name, call.now)?;
             let write = Write::new(kind, request, table)?;
             if !items.insert((table.name.clone(), write.key.clone())) {
-                return Err(ApiError::validation("Transaction request cannot include multiple operations on one item"));
+                return Err(repeated());
             }
             writes.push((table.name.clone(), write));
         }
@@ -177,10 +184,13 @@ impl Tables {
     pub(super) fn transact_get_items(&mut self, call: &Call<'_>) -> Answer {
         let request: TransactGetRequest = request::read(call)?;
         check_count(request.transact_items.len())?;
-        let (mut responses, mut units) = (Vec::new(), BTreeMap::new());
+        let (mut responses, mut units, mut items) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         for mut one in request.transact_items {
             let table = self.active(&one.get.table_name, call.now)?;
-            let found = one.get.get(table)?;
+            let (key, found) = one.get.get(table)?;
+            if !items.insert((table.name.clone(), key)) {
+                return Err(repeated());
+            }
             *units.entry(table.name.clone()).or_insert(0.0) += DOUBLE * read_units(found.size, true);
             responses.push(found.item.map_or_else(|| json!({}), |item| json!({ "Item": item })));
         }

@@ -38,7 +38,7 @@ pub(super) struct WriteRequest {
     item: Option<Item>,
     key: Option<Item>,
     condition_expression: Option<String>,
-    update_expression: Option<String>,
+    pub(super) update_expression: Option<String>,
     expression_attribute_names: Option<BTreeMap<String, String>>,
     expression_attribute_values: Option<Item>,
     expected: Option<BTreeMap<String, Expected>>,
@@ -47,7 +47,7 @@ pub(super) struct WriteRequest {
     #[serde(default)]
     return_values: ReturnValues,
     #[serde(default)]
-    return_values_on_condition_check_failure: ReturnValues,
+    return_values_on_condition_check_failure: ReturnOnFailure,
     #[serde(default)]
     return_consumed_capacity: ReturnCapacity,
 }
@@ -61,6 +61,15 @@ enum ReturnValues {
     UpdatedOld,
     AllNew,
     UpdatedNew,
+}
+
+/// ReturnValuesOnConditionCheckFailure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum ReturnOnFailure {
+    #[default]
+    None,
+    AllOld,
 }
 
 /// A write that is ready to be decided.
@@ -111,11 +120,7 @@ impl Write {
         }
         let (condition, update) = request.expressions(kind)?;
         let given = if kind == Kind::Put { request.item.take() } else { request.key.take() };
-        let missing = if kind == Kind::Put { "item" } else { "key" };
-        let mut given = given.ok_or_else(|| {
-            let rule = "failed to satisfy constraint: Member must not be null";
-            ApiError::validation(format!("1 validation error detected: Value null at '{missing}' {rule}"))
-        })?;
+        let mut given = given.ok_or_else(|| request::missing(if kind == Kind::Put { "item" } else { "key" }))?;
         request::check(&mut given)?;
         let key = if kind == Kind::Put { table.keys.place_item(&given)? } else { table.keys.place_key(&given)? };
         if let Some(path) = update.paths().find(|path| table.keys.contain(path.attribute())) {
@@ -132,7 +137,7 @@ impl Write {
             Kind::Delete => Action::Delete,
             Kind::Check => Action::Check,
         };
-        let shows_item_on_failure = request.return_values_on_condition_check_failure == ReturnValues::AllOld;
+        let shows_item_on_failure = request.return_values_on_condition_check_failure == ReturnOnFailure::AllOld;
         Ok(Self { key, attributes, condition, action, returns: request.return_values, shows_item_on_failure })
     }
 
@@ -151,12 +156,10 @@ impl Write {
             Action::Check => Ok(old.cloned()),
             Action::Update(update) => {
                 let new = update.apply(old, &self.attributes).map_err(Refusal::Invalid)?;
-                match new.as_ref().map(size::item) {
-                    Some(size) if size > LARGEST => {
-                        Err(Refusal::Invalid(ApiError::validation("Item size to update has exceeded the maximum allowed size")))
-                    }
-                    _ => Ok(new),
+                if size::item(&new) > LARGEST {
+                    return Err(Refusal::Invalid(ApiError::validation("Item size to update has exceeded the maximum allowed size")));
                 }
+                Ok(Some(new))
             }
         }
     }
@@ -197,8 +200,7 @@ impl WriteRequest {
             return Err(ApiError::validation("ConditionalOperator cannot be used without Filter or Expected"));
         }
         if kind == Kind::Check && self.condition_expression.is_none() {
-            let rule = "failed to satisfy constraint: Member must not be null";
-            return Err(ApiError::validation(format!("1 validation error detected: Value null at 'conditionExpression' {rule}")));
+            return Err(request::missing("conditionExpression"));
         }
         let mut placeholders = Placeholders::new(names, values, new.iter().any(|(_, given)| *given))?;
         let update = match (&self.update_expression, self.attribute_updates.take()) {

@@ -75,7 +75,9 @@ fn flatten(condition: Condition, into: &mut Vec<Condition>) {
 
 fn key_value(key: &KeyAttribute, value: &AttributeValue) -> Result<KeyValue, ApiError> {
     let mismatch = "One or more parameter values were invalid: Condition parameter type does not match schema type";
-    KeyValue::new(key, value).ok_or_else(|| error(mismatch))
+    let value = KeyValue::new(key, value).ok_or_else(|| error(mismatch))?;
+    value.check(key)?;
+    Ok(value)
 }
 
 /// What is asked of one key attribute.
@@ -153,12 +155,17 @@ mod tests {
     use super::*;
 
     fn condition(text: &str) -> Result<KeyCondition, String> {
+        condition_on("N", text)
+    }
+
+    /// A condition on the keys of a table whose sort key is of this type.
+    fn condition_on(sort: &str, text: &str) -> Result<KeyCondition, String> {
         let keys = r#"[{"AttributeName":"p","KeyType":"HASH"},{"AttributeName":"s","KeyType":"RANGE"}]"#;
-        let attributes = r#"[{"AttributeName":"p","AttributeType":"S"},{"AttributeName":"s","AttributeType":"N"}]"#;
+        let attributes = format!(r#"[{{"AttributeName":"p","AttributeType":"S"}},{{"AttributeName":"s","AttributeType":"{sort}"}}]"#);
         let keys: Vec<_> = serde_json::from_str(keys).unwrap();
-        let attributes: Vec<_> = serde_json::from_str(attributes).unwrap();
+        let attributes: Vec<_> = serde_json::from_str(&attributes).unwrap();
         let keys = KeySchema::new(&keys, &attributes).unwrap();
-        let values = r#"{":p":{"S":"a"},":n":{"N":"10"},":m":{"N":"30"}}"#;
+        let values = r#"{":p":{"S":"a"},":n":{"N":"10"},":m":{"N":"30"},":e":{"S":""},":b":{"B":""}}"#;
         let mut placeholders = Placeholders::new(None, Some(serde_json::from_str(values).unwrap()), true).unwrap();
         placeholders.key_condition(text).and_then(|condition| KeyCondition::new(condition, &keys)).map_err(|error| error.message)
     }
@@ -182,6 +189,18 @@ mod tests {
                 other => format!("{other:?}"),
             };
             assert_eq!(format!("{}, {}", shown(low), shown(high)), range, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_key_is_compared_with_an_empty_value() {
+        let rule = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty";
+        assert_eq!(condition("p = :e").unwrap_err(), format!("{rule} string value. Key: p"));
+        for (kind, name, empty) in [("S", "string", ":e"), ("B", "binary", ":b")] {
+            for text in ["s = :e", ":e > s", "begins_with(s, :e)", "s BETWEEN :e AND :e"] {
+                let text = format!("p = :p AND {}", text.replace(":e", empty));
+                assert_eq!(condition_on(kind, &text).unwrap_err(), format!("{rule} {name} value. Key: s"), "{text}");
+            }
         }
     }
 

@@ -31,7 +31,7 @@ const WORDS: &str = "
     referencing regexp region reindex relative release remainder rename repeat replace request reset resignal resource response
     restore restrict result return returning returns reverse revoke right role roles rollback rollup routine row rows rule rules
     sample satisfies save savepoint scan schema scope scroll search second section segment segments select self semi sensitive
-    separate sequence serializable session sets shard share shared short show signal similar skewed smallint snapshot some source
+    separate sequence serializable session sets shard share shared short show signal similar size skewed smallint snapshot some source
     space spaces sparse specific specifictype split sql sqlcode sqlerror sqlexception sqlstate sqlwarning start state static status
     storage store stored stream string struct style sub submultiset subpartition substring subtype sum super symmetric synonym system
     table tablesample temp temporary terminated text than then throughput time timestamp timezone tinyint to token total touch
@@ -54,10 +54,10 @@ mod tests {
 
     #[test]
     fn common_attribute_names_are_reserved_in_any_case() {
-        for word in ["name", "Status", "TTL", "year", "abort", "zone", "user"] {
+        for word in ["name", "Status", "TTL", "year", "abort", "zone", "user", "size"] {
             assert!(is_reserved(word), "{word}");
         }
-        for word in ["leaseOwner", "checkpoint", "size", "pk", "named", ""] {
+        for word in ["leaseOwner", "checkpoint", "sizes", "pk", "named", ""] {
             assert!(!is_reserved(word), "{word}");
         }
     }

@@ -39,16 +39,11 @@ impl Update {
         valued.chain(&self.remove).chain(self.add.iter().chain(&self.delete).map(|(path, _)| path))
     }
 
-    /// The item after the update, or `None` when there was none and there is nothing to make one of: DynamoDB creates no item for an update
-    /// that only removes. `key` holds the key attributes.
-    pub(in crate::dynamodb) fn apply(&self, old: Option<&Item>, key: &Item) -> Result<Option<Item>, ApiError> {
-        let removes = !self.remove.is_empty() || !self.delete.is_empty();
+    /// The item after the update. Where there was none, one is made of the key attributes, `key`, even by an update that only removes.
+    pub(in crate::dynamodb) fn apply(&self, old: Option<&Item>, key: &Item) -> Result<Item, ApiError> {
         let base = old.unwrap_or(key);
         // Everything is computed from the item as it was, and then put in place.
         let (puts, removals) = self.changes(base)?;
-        if old.is_none() && removes && self.set.is_empty() && self.add.is_empty() {
-            return Ok(None);
-        }
         let mut item = base.clone();
         // In order of their paths, so that elements behind a list's end keep the order of their indexes.
         for (path, value) in puts {
@@ -61,7 +56,7 @@ impl Update {
         if canonical::is_nested_too_deep(&item) {
             return Err(ApiError::validation(canonical::ValueError::TooDeep.to_string()));
         }
-        Ok(Some(item))
+        Ok(item)
     }
 
     /// What is put where and what is removed, both in the order of their paths.

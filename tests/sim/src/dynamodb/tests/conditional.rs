@@ -48,7 +48,11 @@ fn a_refusal_shows_the_item_when_asked_to() {
     account.ok("PutItem", json!({ "Item": item("a", 1, "v", n(1)) }));
     assert_eq!(refused(&mut account, "DeleteItem", request.clone()).details["Item"], item("a", 1, "v", n(1)));
     request["ReturnValuesOnConditionCheckFailure"] = json!("NONE");
-    assert!(refused(&mut account, "DeleteItem", request).details.is_empty());
+    assert!(refused(&mut account, "DeleteItem", request.clone()).details.is_empty());
+    for other in ["ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"] {
+        request["ReturnValuesOnConditionCheckFailure"] = json!(other);
+        assert!(account.message("DeleteItem", request.clone()).contains(other));
+    }
 }
 
 #[test]

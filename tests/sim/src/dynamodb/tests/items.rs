@@ -47,17 +47,17 @@ fn return_values_are_what_was_asked_for() {
 }
 
 #[test]
-fn an_update_creates_the_item_unless_it_only_removes() {
+fn an_update_creates_the_item_even_if_it_only_removes() {
     let mut account = account();
-    assert_eq!(
-        account.ok("UpdateItem", json!({ "Key": key("a", 1), "UpdateExpression": "REMOVE q", "ReturnValues": "ALL_NEW" })),
-        json!({})
-    );
-    assert_eq!(account.items("orders"), json!([]));
     account.ok("UpdateItem", json!({ "Key": key("a", 1) }));
     let value = json!({ ":n": n(1) });
     account.ok("UpdateItem", json!({ "Key": key("a", 2), "UpdateExpression": "ADD c :n", "ExpressionAttributeValues": value }));
-    assert_eq!(account.items("orders"), json!([key("a", 1), item("a", 2, "c", n(1))]));
+    let mut remove = json!({ "Key": key("a", 3), "UpdateExpression": "REMOVE q", "ReturnValues": "ALL_NEW" });
+    assert_eq!(account.ok("UpdateItem", remove.clone()), json!({ "Attributes": key("a", 3) }));
+    remove["Key"] = key("a", 4);
+    remove["ReturnValues"] = json!("UPDATED_NEW");
+    assert_eq!(account.ok("UpdateItem", remove), json!({}));
+    assert_eq!(account.items("orders"), json!([key("a", 1), item("a", 2, "c", n(1)), key("a", 3), key("a", 4)]));
 }
 
 #[test]

@@ -80,8 +80,11 @@ fn a_transaction_with_a_token_takes_effect_once_within_ten_minutes() {
 #[test]
 fn a_transaction_has_one_action_for_each_of_its_items() {
     let mut account = account();
+    let repeated = "Transaction request cannot include multiple operations on one item";
     let twice = transaction(&json!([put("a", 1), check("a", 1, "attribute_exists(p)")]));
-    assert_eq!(account.message("TransactWriteItems", twice), "Transaction request cannot include multiple operations on one item");
+    assert_eq!(account.message("TransactWriteItems", twice), repeated);
+    let get = |s: &str| json!({ "Get": { "TableName": "orders", "Key": { "p": { "S": "a" }, "s": { "N": s } } } });
+    assert_eq!(account.message("TransactGetItems", transaction(&json!([get("1"), get("2"), get("1.0")]))), repeated);
     let mut two = put("a", 1);
     two["Delete"] = json!({ "TableName": "orders", "Key": key("a", 1) });
     assert!(account.message("TransactWriteItems", transaction(&json!([two]))).contains("can only contain one of"));
@@ -91,6 +94,9 @@ fn a_transaction_has_one_action_for_each_of_its_items() {
     assert!(account.message("TransactWriteItems", transaction(&json!(many))).contains("less than or equal to 100"));
     let without = json!({ "ConditionCheck": { "TableName": "orders", "Key": key("a", 1) } });
     assert!(account.message("TransactWriteItems", transaction(&json!([without]))).contains("'conditionExpression'"));
+    let without = json!({ "Update": { "TableName": "orders", "Key": key("a", 1) } });
+    assert!(account.message("TransactWriteItems", transaction(&json!([without]))).contains("'updateExpression'"));
+    assert_eq!(account.items("orders"), json!([]));
 }
 
 #[test]
