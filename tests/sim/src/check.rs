@@ -18,7 +18,7 @@ use std::fmt;
 use crate::item::Item;
 use crate::journal::{Change, Entry, Event, Journal, Place};
 use crate::sequence::Sequence;
-use ledger::{Gap, Lease};
+use ledger::Gap;
 
 /// An invariant of the service, by the name that its documentation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +39,10 @@ pub enum Invariant {
     ExactValues,
     /// Reading goes on behind the checkpoint, not at or before it.
     ResumeAfter,
-    /// Once nothing is in the way, everything lands.
+    /// Once nothing is in the way, everything lands and every checkpoint follows.
     Liveness,
+    /// The service ends by itself only when a service stays away for long or a person is needed, and never by a panic.
+    CleanExit,
 }
 
 impl fmt::Display for Invariant {
@@ -55,6 +57,7 @@ impl fmt::Display for Invariant {
             Self::ExactValues => "exact-values",
             Self::ResumeAfter => "resume-after",
             Self::Liveness => "liveness",
+            Self::CleanExit => "clean-exit",
         })
     }
 }
@@ -87,6 +90,8 @@ pub struct Subject {
     pub bucket: String,
     /// The lake's prefix with the table's folder, without a slash at the end.
     pub folder: String,
+    /// How long a holder may be silent before its lease may be taken, in milliseconds.
+    pub failover: i64,
 }
 
 /// What became of a change.
@@ -120,6 +125,8 @@ struct Shard {
     /// Every change before this index of `changes` is durable or lost.
     settled: usize,
     forgotten: bool,
+    /// Whether it ever had a lease.
+    leased: bool,
 }
 
 /// Follows a journal and judges it.
@@ -131,7 +138,7 @@ pub struct Checker {
     places: BTreeMap<(String, Sequence), usize>,
     items: BTreeMap<String, Vec<usize>>,
     shards: BTreeMap<String, Shard>,
-    leases: BTreeMap<String, Lease>,
+    leases: BTreeMap<String, leases::Seen>,
     /// Whether there ever was a lease.
     begun: bool,
     gaps: Vec<Gap>,
@@ -210,7 +217,7 @@ impl Checker {
     /// Whether what was lost is in the ledger.
     pub fn all_accounted_for(&self) -> bool {
         self.changes.iter().all(|change| change.fate != Fate::Lost || self.is_in_ledger(change))
-            && self.unstreamed.iter().all(|(_, stream)| self.gaps.iter().any(|gap| gap.covers_replacement(stream)))
+            && self.unstreamed.iter().all(|(at, stream)| self.gaps.iter().any(|gap| gap.covers_replacement(stream, *at)))
     }
 
     /// The history is over and had time to settle: whatever is missing now is missing for good.
@@ -219,15 +226,16 @@ impl Checker {
         for change in &self.changes {
             let described = format!("{} at {} of {}", change.change.operation, change.place.sequence, change.place.shard);
             match change.fate {
-                Fate::Pending => missing.push((Invariant::NoSilentLoss, format!("{described} never landed"))),
+                Fate::Pending => missing.push((Invariant::Liveness, format!("{described} never landed"))),
                 Fate::Lost if !self.is_in_ledger(change) => {
                     missing.push((Invariant::NoSilentLoss, format!("{described} was trimmed unread, and no gap tells of it")));
                 }
                 Fate::Landed | Fate::Lost | Fate::BeforeTheStart => {}
             }
         }
+        missing.extend(self.stuck_checkpoints().map(|what| (Invariant::Liveness, what)));
         for (at, stream) in &self.unstreamed {
-            if !self.gaps.iter().any(|gap| gap.covers_replacement(stream)) {
+            if !self.gaps.iter().any(|gap| gap.covers_replacement(stream, *at)) {
                 let after = (now - at) / 1000;
                 missing.push((
                     Invariant::NoSilentLoss,
@@ -286,7 +294,7 @@ impl Checker {
         let Some(place) = &change.place else {
             self.seen.unstreamed += 1;
             // The stream that leases tell of is the one that was disabled; before the first lease nothing was replicated.
-            let newest = self.leases.values().map(|lease| lease.stream.as_str()).max();
+            let newest = self.leases.values().map(|seen| seen.lease.stream.as_str()).max();
             if let Some(stream) = newest.map(str::to_owned) {
                 self.unstreamed.push((at, stream));
             }
@@ -335,7 +343,9 @@ impl Checker {
             own = false;
             shard = self.shards.get(name).and_then(|shard| shard.parent.as_deref());
         }
-        self.gaps.iter().any(|gap| gap.covers_replacement(&lost.place.stream))
+        // A shard that never had a lease can be told of with its stream only.
+        let leased = self.shards.get(&lost.place.shard).is_some_and(|shard| shard.leased);
+        !leased && self.gaps.iter().any(|gap| gap.covers_replacement(&lost.place.stream, lost.at))
     }
 }
 

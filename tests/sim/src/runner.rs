@@ -1,9 +1,10 @@
 //! Runs the service itself through a drawn history, over real HTTP and on virtual time, and checks the invariants.
 //!
 //! One seed gives one [`scenario::Scenario`]: the table's traffic, its shards' fate, the workers and what becomes of them, and the faults of
-//! the services. [`run`] plays it on one thread with tokio's time paused: hours pass in moments, and nothing waits for real. The
-//! history, the topology and the faults depend on the seed alone. How the service's own tasks interleave does not depend on it entirely,
-//! since retries are jittered; a violation that needs a rare interleaving may take a few replays to show again.
+//! the services. [`play`] plays it on one thread with tokio's time paused: hours pass in moments, and nothing waits for real. The
+//! history, the topology and the faults depend on the seed alone. How the service's own tasks interleave does not depend on it entirely:
+//! retries are jittered, `select!` has no order, and sockets are real. A violation that needs a rare interleaving may take a few replays to show
+//! again.
 
 pub mod coverage;
 pub mod scenario;
@@ -22,7 +23,7 @@ use crate::check::{Checker, Invariant, Subject, Violation};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::faults::{Faults, Script};
-use crate::journal::{Entry, Event, Journal};
+use crate::journal::{Event, Journal};
 use crate::server::Server;
 use coverage::Coverage;
 use history::History;
@@ -39,6 +40,8 @@ const BUCKET: &str = "lake";
 const PREFIX: &str = "cdc";
 /// Once nothing is in the way any more, everything lands within this time: the longest pause between retries, a fail-over and a round.
 const SETTLED_WITHIN: Duration = Duration::from_mins(10);
+/// Abandoned leases are taken by the first round after the fail-over, their shards read and their checkpoints written within this.
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 
 /// What became of a scenario.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ pub struct Report {
     /// What was exercised.
     pub coverage: Coverage,
     /// Everything that happened.
-    pub journal: Vec<Entry>,
+    pub journal: Journal,
 }
 
 /// Plays a scenario on a runtime of its own, with paused time. An error means that the simulator itself failed.
@@ -76,6 +79,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         leases: LEASES.to_owned(),
         bucket: BUCKET.to_owned(),
         folder: format!("{PREFIX}/{TABLE}"),
+        failover: i64::try_from(scenario.service.failover.as_millis())?,
     });
     let begun = Instant::now();
     fleet.start_all();
@@ -103,12 +107,19 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         }
     });
     let settled = settled.await.is_ok();
+    if scenario.restarts_when_settled && checker.violations().is_empty() {
+        // What is durable stays as it is when everything is read again, and requests that were under way for long arrive by now.
+        fleet.crash_all();
+        fleet.start_all();
+        tokio::time::sleep(scenario.service.failover * 2 + TAKEN_OVER_WITHIN).await;
+    }
     fleet.stop_all().await;
     checker.follow(&cloud.journal);
     let mut violations = checker.violations().to_vec();
+    violations.extend(fleet.unclean().into_iter().map(|what| Violation { invariant: Invariant::CleanExit, at: cloud.clock.now(), what }));
     if violations.is_empty() {
         checker.finish(cloud.clock.now());
-        violations = checker.violations().to_vec();
+        violations.extend_from_slice(checker.violations());
     }
     if !settled && violations.is_empty() {
         let what = format!("the service did not settle within {} min", SETTLED_WITHIN.as_secs() / 60);
@@ -116,7 +127,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
     }
     server.stop().await;
     let coverage = Coverage::of(checker.seen(), &faults.counts(), &fleet.counts(), &history.counts());
-    Ok(Report { violations, coverage, journal: cloud.journal.since(0) })
+    Ok(Report { violations, coverage, journal: cloud.journal })
 }
 
 async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyhow::Result<()> {
@@ -125,7 +136,8 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::Expire => history.expire(),
         Step::Reshard { pick, into } => history.reshard(*pick, *into)?,
         Step::TrimEarly { pick, keep } => history.trim_early(*pick, *keep),
-        Step::Replace { unstreamed } => history.replace_stream(*unstreamed)?,
+        Step::Disable => history.disable_stream()?,
+        Step::Enable => history.enable_stream()?,
         Step::Jump { by } => history.jump(*by),
         Step::LoseLeases => {
             fleet.crash_all();

@@ -34,7 +34,7 @@ fn resuming_at_the_checkpoint_s_record_is_caught() {
 
 #[test]
 fn beginning_a_child_shard_with_what_comes_next_is_caught() {
-    is_caught(Mutant::LatestForChildren, &["no-silent-loss", "item-order", "durable-before-checkpoint"]);
+    is_caught(Mutant::LatestForChildren, &["liveness", "item-order", "durable-before-checkpoint"]);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What committed objects tell: land-once, item-order, exact-values.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::rows::{self, Row};
 use super::{Checker, Fate, Invariant, Tracked, item_name};
 use crate::item::{AttributeValue, Item};
-use crate::journal::Entry;
+use crate::journal::{Change, Entry};
 use crate::sequence::Sequence;
 
 impl Checker {
@@ -106,6 +108,13 @@ impl Row {
         if !name.starts_with(&hour) {
             return differs("the partition", &name, &hour);
         }
+        let changed = changed(change);
+        if self.changed != changed {
+            return differs("cdc_changed", &self.changed, &changed);
+        }
+        if self.keys.len() != change.key.len() {
+            return differs("the columns beside the service's", &self.keys, &change.key);
+        }
         for (name, value) in &change.key {
             let (AttributeValue::S(text) | AttributeValue::N(text) | AttributeValue::B(text)) = value else { continue };
             if self.keys.get(name) != Some(text) {
@@ -129,6 +138,13 @@ impl Row {
         }
         None
     }
+}
+
+/// The attributes that differ between the images, by name; none where there is only one image.
+fn changed(change: &Change) -> Vec<String> {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else { return Vec::new() };
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names.into_iter().filter(|name| old.get(*name).map(sorted) != new.get(*name).map(sorted)).cloned().collect()
 }
 
 /// Sets have no order.

@@ -1,7 +1,7 @@
 //! What reads and lease writes tell: durable-before-checkpoint, parent-first, one-writer, resume-after.
 
 use super::ledger::{Checkpoint, Gap, Lease};
-use super::{Checker, Invariant};
+use super::{Checker, Fate, Invariant};
 use crate::item::{AttributeValue, Item};
 use crate::journal::Entry;
 use crate::sequence::Sequence;
@@ -17,12 +17,20 @@ pub(super) struct Refusals {
     read_since: bool,
 }
 
+/// A lease as it stands.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) lease: Lease,
+    /// When it was last written (milliseconds since the epoch): its holder lived then.
+    written: i64,
+}
+
 impl Checker {
     pub(super) fn lease_write(&mut self, entry: &Entry, key: &Item, new: Option<&Item>) {
         let Some(AttributeValue::S(shard)) = key.get("leaseKey") else { return };
         self.seen.lease_writes += 1;
         let Some(new) = new else {
-            self.leases.remove(shard);
+            self.forgotten(entry, shard);
             return;
         };
         if let Some(gap) = Gap::read(new) {
@@ -32,12 +40,13 @@ impl Checker {
         }
         let Some(lease) = Lease::read(new) else { return };
         self.begun = true;
-        self.refusals.remove(&(entry.worker.clone(), shard.clone()));
-        let before = self.leases.insert(shard.clone(), lease.clone());
-        if before.as_ref().is_some_and(|before| before.owner.is_some() && lease.owner.is_some() && before.owner != lease.owner) {
-            self.seen.takeovers += 1;
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.leased = true;
         }
-        if before.is_some_and(|before| before.checkpoint == lease.checkpoint) {
+        self.refusals.remove(&(entry.worker.clone(), shard.clone()));
+        let Some(before) = self.leases.insert(shard.clone(), Seen { lease: lease.clone(), written: entry.at }) else { return };
+        self.check_holder(entry, shard, &before, &lease);
+        if before.lease.checkpoint == lease.checkpoint {
             return;
         }
         let through = match &lease.checkpoint {
@@ -56,10 +65,54 @@ impl Checker {
         }
     }
 
+    /// Only the holder moves a checkpoint, and only forward; a lease is taken only from one who was silent for long enough.
+    fn check_holder(&mut self, entry: &Entry, shard: &str, before: &Seen, lease: &Lease) {
+        let by_holder = before.lease.is_held_by(&entry.worker);
+        if before.lease.checkpoint != lease.checkpoint {
+            if !by_holder {
+                let what = format!("{} moved the checkpoint of {shard} without holding its lease", entry.worker);
+                self.violate(Invariant::OneWriter, entry.at, what);
+            }
+            if before.lease.checkpoint > lease.checkpoint {
+                self.violate(Invariant::ResumeAfter, entry.at, format!("{} moved the checkpoint of {shard} back", entry.worker));
+            }
+        }
+        if before.lease.owner.is_some() && lease.owner.is_some() && before.lease.owner != lease.owner {
+            self.seen.takeovers += 1;
+            let silent = entry.at - before.written;
+            if !by_holder && silent < self.subject.failover {
+                let what = format!("{} took the lease of {shard} {silent} ms after its holder had written it", entry.worker);
+                self.violate(Invariant::OneWriter, entry.at, what);
+            }
+        }
+    }
+
+    /// A lease was deleted. What empties the table has no name; a worker forgets what is done.
+    fn forgotten(&mut self, entry: &Entry, shard: &str) {
+        let before = self.leases.remove(shard);
+        if !entry.worker.is_empty() && before.is_some_and(|before| before.lease.checkpoint != Checkpoint::End) {
+            self.violate(Invariant::NoSilentLoss, entry.at, format!("{} deleted the lease of {shard}, which is not done", entry.worker));
+        }
+    }
+
+    /// The leases whose checkpoints stayed behind what has landed.
+    pub(super) fn stuck_checkpoints(&self) -> impl Iterator<Item = String> {
+        self.leases.iter().filter_map(|(shard, seen)| {
+            let changes = self.shards.get(shard)?.changes.iter().rev().map(|index| &self.changes[*index]);
+            let last = &changes.filter(|change| change.fate == Fate::Landed).next()?.place.sequence;
+            let behind = match &seen.lease.checkpoint {
+                Checkpoint::None => true,
+                Checkpoint::At(sequence) => sequence < last,
+                Checkpoint::End => false,
+            };
+            behind.then(|| format!("the checkpoint of {shard} stays behind {last}, which has landed"))
+        })
+    }
+
     pub(super) fn refused(&mut self, entry: &Entry, key: &Item) {
         self.seen.refused_conditions += 1;
         let Some(AttributeValue::S(shard)) = key.get("leaseKey") else { return };
-        if self.leases.get(shard).is_some_and(|lease| lease.is_held_by(&entry.worker)) {
+        if self.leases.get(shard).is_some_and(|seen| seen.lease.is_held_by(&entry.worker)) {
             return;
         }
         let refusals = self.refusals.entry((entry.worker.clone(), shard.clone())).or_default();
@@ -70,15 +123,17 @@ impl Checker {
 
     pub(super) fn iterator(&mut self, entry: &Entry, shard: &str, kind: &str, position: Option<&str>) {
         self.check_parents(entry, shard);
-        let Some(lease) = self.leases.get(shard).filter(|lease| lease.is_held_by(&entry.worker)) else { return };
-        let (Checkpoint::At(checkpoint), Some(position)) = (&lease.checkpoint, position.and_then(Sequence::parse)) else { return };
-        let again = match kind {
-            "AT_SEQUENCE_NUMBER" => position <= *checkpoint,
-            "AFTER_SEQUENCE_NUMBER" => position < *checkpoint,
-            _ => false,
+        let Some(lease) = self.leases.get(shard).map(|seen| &seen.lease).filter(|lease| lease.is_held_by(&entry.worker)) else { return };
+        let Checkpoint::At(checkpoint) = &lease.checkpoint else { return };
+        let again = match (kind, position.and_then(Sequence::parse)) {
+            ("AT_SEQUENCE_NUMBER", Some(position)) => position <= *checkpoint,
+            ("AFTER_SEQUENCE_NUMBER", Some(position)) => position < *checkpoint,
+            // Whatever the checkpoint says: right only where it is trimmed, and then the ledger tells.
+            _ => !self.gaps.iter().any(|gap| gap.is_of(shard)),
         };
         if again {
-            let what = format!("{} reads {shard} again from {kind} {position}, though it is durable through {checkpoint}", entry.worker);
+            let position = position.unwrap_or_default();
+            let what = format!("{} reads {shard} from {kind} {position}, though it is durable through {checkpoint}", entry.worker);
             self.violate(Invariant::ResumeAfter, entry.at, what);
         }
     }
@@ -102,7 +157,7 @@ impl Checker {
         if self.shards.get(&parent).is_none_or(|parent| parent.forgotten) {
             return;
         }
-        if self.leases.get(&parent).is_none_or(|lease| lease.checkpoint != Checkpoint::End) {
+        if self.leases.get(&parent).is_none_or(|seen| seen.lease.checkpoint != Checkpoint::End) {
             let what = format!("{} reads {shard} before its parent {parent} is done", entry.worker);
             self.violate(Invariant::ParentFirst, entry.at, what);
         }

@@ -14,8 +14,8 @@ pub struct Lease {
     pub checkpoint: Checkpoint,
 }
 
-/// How far a shard is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How far a shard is done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checkpoint {
     /// Nothing is.
     None,
@@ -69,17 +69,29 @@ impl Gap {
         })
     }
 
-    /// Whether the gap tells of a change that `shard` took at `sequence` (when `own`), or that a shard behind it took. `at` is the time of
-    /// the change in milliseconds.
+    /// Whether the gap tells of a change that `shard` took at `sequence` (when `own`), or that a shard behind it took: what vanishes takes with it
+    /// whatever continues it. `at` is the time of the change in milliseconds.
     pub fn covers(&self, shard: &str, own: bool, sequence: &Sequence, at: i64) -> bool {
-        let kind = matches!(self.kind.as_str(), "trimmed" | "vanished");
-        let behind = !own || self.after.as_ref().is_none_or(|after| sequence > after);
-        kind && self.origin == shard && behind && self.lost_from.is_none_or(|from| at.div_euclid(1000) >= from)
+        let told = match self.kind.as_str() {
+            "trimmed" => own && self.after.as_ref().is_none_or(|after| sequence > after),
+            "vanished" => !own || self.after.as_ref().is_none_or(|after| sequence > after),
+            _ => false,
+        };
+        told && self.origin == shard && self.is_late_enough(at)
     }
 
-    /// Whether the gap tells that this stream was replaced by another.
-    pub fn covers_replacement(&self, stream: &str) -> bool {
-        self.kind == "stream-replaced" && self.origin == stream
+    /// Whether the gap tells that this stream was replaced by another, and that changes made then are concerned.
+    pub fn covers_replacement(&self, stream: &str, at: i64) -> bool {
+        self.kind == "stream-replaced" && self.origin == stream && self.is_late_enough(at)
+    }
+
+    /// Whether the gap is about this shard.
+    pub fn is_of(&self, shard: &str) -> bool {
+        self.origin == shard
+    }
+
+    fn is_late_enough(&self, at: i64) -> bool {
+        self.lost_from.is_none_or(|from| at.div_euclid(1000) >= from)
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Row {
     pub table: String,
     pub shard: String,
     pub ttl_delete: bool,
+    /// In order of name.
+    pub changed: Vec<String>,
     /// Every column that is none of the service's.
     pub keys: BTreeMap<String, String>,
     pub new: Item,
@@ -53,6 +55,7 @@ fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
                 Field::Str(text) => Value::from(text.as_str()),
                 Field::Bool(value) => Value::from(*value),
                 Field::TimestampMillis(millis) => Value::from(*millis),
+                Field::ListInternal(list) => list.elements().iter().map(|element| Value::from(text_of(element))).collect(),
                 other => Value::from(other.to_string()),
             };
             Some((name.clone(), value))
@@ -60,6 +63,13 @@ fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
         rows.push(columns.collect());
     }
     Ok(rows)
+}
+
+fn text_of(field: &Field) -> String {
+    match field {
+        Field::Str(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn ndjson(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
@@ -90,7 +100,11 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         Some(other) => bail!("an image is {other}"),
     };
     let sequence = text(take("cdc_sequence"), "cdc_sequence")?;
-    take("cdc_changed");
+    let mut changed = Vec::new();
+    for name in take("cdc_changed").as_ref().and_then(Value::as_array).context("cdc_changed is no list")? {
+        changed.push(name.as_str().context("cdc_changed holds something else than names")?.to_owned());
+    }
+    changed.sort();
     Ok(Row {
         event_id: text(take("cdc_event_id"), "cdc_event_id")?,
         operation: text(take("cdc_op"), "cdc_op")?,
@@ -99,6 +113,7 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         table: text(take("cdc_table"), "cdc_table")?,
         shard: text(take("cdc_shard"), "cdc_shard")?,
         ttl_delete: take("cdc_ttl_delete").and_then(|value| value.as_bool()).context("cdc_ttl_delete is no boolean")?,
+        changed,
         new: image(take("cdc_extra"))?,
         old: image(take("old_cdc_extra"))?,
         keys: columns.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect(),

@@ -23,7 +23,13 @@ struct Story {
 impl Story {
     /// A table whose stream begins with shard `a`.
     fn new() -> Self {
-        let subject = Subject { table: "orders".into(), leases: "leases".into(), bucket: "lake".into(), folder: "cdc/orders".into() };
+        let subject = Subject {
+            table: "orders".into(),
+            leases: "leases".into(),
+            bucket: "lake".into(),
+            folder: "cdc/orders".into(),
+            failover: 2_000,
+        };
         let story = Self { journal: Journal::keeping(), checker: Checker::new(subject) };
         story.reshard(None, &["a"]);
         story

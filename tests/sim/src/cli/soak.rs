@@ -98,11 +98,11 @@ pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{scenario}")?;
     let mut violations = report.violations.iter().peekable();
-    for entry in &report.journal {
-        writeln!(out, "{entry}")?;
+    for entry in report.journal.since(0) {
         while let Some(violation) = violations.next_if(|violation| violation.at < entry.at) {
             writeln!(out, ">>> {violation}")?;
         }
+        writeln!(out, "{entry}")?;
     }
     for violation in violations {
         writeln!(out, ">>> {violation}")?;

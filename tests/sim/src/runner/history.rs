@@ -26,13 +26,22 @@ pub(super) struct History {
     rng: Rng,
     seed: u64,
     make_up: TableMakeUp,
+    /// Whether the table's stream is enabled.
+    enabled: bool,
     counts: BTreeMap<&'static str, u64>,
 }
 
 impl History {
     pub(super) fn new(cloud: Cloud, scenario: &Scenario) -> Self {
         // Contents are drawn apart from steps, so that a change of one does not shift the other.
-        Self { cloud, rng: Rng::with_seed(!scenario.seed), seed: scenario.seed, make_up: scenario.table, counts: BTreeMap::new() }
+        Self {
+            cloud,
+            rng: Rng::with_seed(!scenario.seed),
+            seed: scenario.seed,
+            make_up: scenario.table,
+            enabled: true,
+            counts: BTreeMap::new(),
+        }
     }
 
     /// What was done, by name.
@@ -107,7 +116,7 @@ impl History {
 
     /// Closes an open shard; it continues in others.
     pub(super) fn reshard(&mut self, pick: usize, into: usize) -> anyhow::Result<()> {
-        let Some(stream) = self.stream() else { return Ok(()) };
+        let Some(stream) = self.stream().filter(|_| self.enabled) else { return Ok(()) };
         let now = self.cloud.clock.now();
         let state = &mut *self.cloud.state();
         let open = state.streams.open_shards(&stream);
@@ -132,18 +141,24 @@ impl History {
         }
     }
 
-    /// Disables the stream and enables it again. Only one that is being replicated: what came and went before the first start is nobody's concern.
-    pub(super) fn replace_stream(&mut self, unstreamed: usize) -> anyhow::Result<()> {
+    /// Disables the stream. Only one that is being replicated: what came and went before the first start is nobody's concern.
+    pub(super) fn disable_stream(&mut self) -> anyhow::Result<()> {
         let stream = self.stream();
         if leases(&self.cloud.state().tables).all(|(_, lease)| Some(lease.stream) != stream) {
             return Ok(());
         }
-        self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": {"StreamEnabled": false}}))?;
-        self.write(unstreamed)?;
-        let enabled = json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"});
-        self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": enabled}))?;
+        self.enabled = false;
         *self.counts.entry("streams replaced").or_default() += 1;
-        Ok(())
+        self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": {"StreamEnabled": false}}))
+    }
+
+    /// Enables a new stream, if the last one was disabled.
+    pub(super) fn enable_stream(&mut self) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.enabled, true) {
+            return Ok(());
+        }
+        let enabled = json!({"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"});
+        self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": enabled}))
     }
 
     /// Empties the lease table.

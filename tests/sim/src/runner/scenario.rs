@@ -27,6 +27,8 @@ pub struct Scenario {
     pub steps: Vec<(Duration, Step)>,
     /// What goes wrong in the services until the last step.
     pub rules: Vec<Rule>,
+    /// Whether all workers are killed and started once more when everything has landed.
+    pub restarts_when_settled: bool,
 }
 
 /// The table's and its stream's make-up.
@@ -83,11 +85,10 @@ pub enum Step {
         /// How many of its records stay.
         keep: usize,
     },
-    /// The stream is disabled and enabled again.
-    Replace {
-        /// Writes in between.
-        unstreamed: usize,
-    },
+    /// The stream is disabled.
+    Disable,
+    /// A new stream is enabled.
+    Enable,
     /// The services' clock moves on.
     Jump {
         /// By how much.
@@ -153,7 +154,7 @@ impl Scenario {
         let mut steps = traffic(&mut rng, length);
         let shards = fate_of_shards(&mut rng, length);
         // Without leases nobody can know what an earlier stream or a trimmed record was.
-        let forgiving = shards.iter().all(|(_, step)| !matches!(step, Step::Replace { .. } | Step::TrimEarly { .. }));
+        let forgiving = shards.iter().all(|(_, step)| !matches!(step, Step::Disable | Step::TrimEarly { .. } | Step::Jump { .. }));
         steps.extend(shards);
         steps.extend(fate_of_workers(&mut rng, length, service));
         let loses_leases = forgiving && rng.u8(0..100) < 12;
@@ -169,7 +170,8 @@ impl Scenario {
             steps.push((end + Duration::from_secs(rng.u64(1..20)), Step::Write { changes: rng.usize(0..10) }));
         }
         let rules = faults(&mut rng);
-        Self { seed, begins_at, table, service, steps, rules }
+        let restarts_when_settled = rng.u8(0..3) == 0;
+        Self { seed, begins_at, table, service, steps, rules, restarts_when_settled }
     }
 }
 
@@ -201,11 +203,19 @@ fn fate_of_shards(rng: &mut Rng, length: Duration) -> Vec<(Duration, Step)> {
         steps.push((moment(rng, length), Step::TrimEarly { pick: rng.usize(..1000), keep: rng.usize(0..5) }));
     }
     if rng.u8(0..100) < 10 {
-        steps.push((moment(rng, length), Step::Replace { unstreamed: rng.usize(0..6) }));
+        let at = moment(rng, length);
+        steps.push((at, Step::Disable));
+        // At once, or so late that workers meet a table whose stream is disabled.
+        let pause = if rng.bool() { 0 } else { rng.u64(0..15_000) };
+        if rng.bool() {
+            steps.push((at + Duration::from_millis(pause / 2), Step::Write { changes: rng.usize(1..6) }));
+        }
+        steps.push((at + Duration::from_millis(pause), Step::Enable));
     }
     if rng.u8(0..100) < 15 {
-        // Longer than an iterator lives.
-        steps.push((moment(rng, length), Step::Jump { by: Duration::from_mins(rng.u64(10..=25)) }));
+        // Longer than an iterator lives, or longer than the stream remembers: a machine that slept.
+        let by = if rng.u8(0..4) == 0 { Duration::from_mins(rng.u64(1_300..=1_600)) } else { Duration::from_mins(rng.u64(10..=25)) };
+        steps.push((moment(rng, length), Step::Jump { by }));
     }
     steps
 }
@@ -243,6 +253,10 @@ fn faults(rng: &mut Rng) -> Vec<Rule> {
         if rng.u8(0..3) > 0 {
             rules.push(Rule::new(operation, fault, Chance::Probability(rng.f64() * most)));
         }
+    }
+    if rng.u8(0..10) == 0 {
+        // Lateness that lasts: each look misses the same shards.
+        rules.push(Rule::new("DescribeStream", Fault::LateListing { ms: rng.i64(500..12_000) }, Chance::Probability(1.0)));
     }
     rules
 }
@@ -286,7 +300,8 @@ impl fmt::Display for Step {
             Self::Reshard { into: 1, .. } => f.write_str("a shard rotates"),
             Self::Reshard { into, .. } => write!(f, "a shard splits into {into}"),
             Self::TrimEarly { keep, .. } => write!(f, "a shard is trimmed early, down to {keep} records"),
-            Self::Replace { unstreamed } => write!(f, "the stream is replaced, with {unstreamed} writes in between"),
+            Self::Disable => f.write_str("the stream is disabled"),
+            Self::Enable => f.write_str("a new stream is enabled"),
             Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
             Self::LoseLeases => f.write_str("all workers are killed, the lease table is emptied, all workers start"),
             Self::Crash { worker } => write!(f, "worker {worker} is killed"),
@@ -346,6 +361,6 @@ mod tests {
             assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
             kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 13, "{kinds:?}");
+        assert_eq!(kinds.len(), 14, "{kinds:?}");
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use anyhow::Context as _;
+
 use super::coverage::Coverage;
 use super::scenario::Scenario;
 use super::{Report, play};
@@ -33,7 +35,7 @@ pub fn soak(seeds: Range<u64>, threads: usize, stop_at_first: bool, progress: &(
             if seed >= seeds.end || stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Report { violations, coverage, .. } = play(&Scenario::draw(seed), None)?;
+            let Report { violations, coverage, .. } = play(&Scenario::draw(seed), None).with_context(|| format!("play seed {seed}"))?;
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             total.played += 1;
             total.coverage.add(&coverage);

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use headwater::aws::Failure;
+use headwater::capture::CaptureError;
 use headwater::clock::WallClock;
 use headwater::config::Settings;
-use headwater::pipeline::Pipeline;
+use headwater::pipeline::{Pipeline, StartError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +40,8 @@ pub(super) struct Fleet {
     settings: Settings,
     workers: Vec<Worker>,
     exits: Arc<AtomicU64>,
+    /// Exits that no service's failure explains.
+    unclean: Arc<Mutex<Vec<String>>>,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -60,7 +64,7 @@ impl Fleet {
     pub(super) fn new(cloud: Cloud, faults: Faults, address: SocketAddr, scenario: &Scenario) -> anyhow::Result<Self> {
         let settings = headwater::config::parse(&configuration(scenario), Path::new("/")).map_err(|error| anyhow::anyhow!("{error}"))?;
         let workers = (0..scenario.service.workers).map(|_| Worker::default()).collect();
-        Ok(Self { cloud, faults, address, settings, workers, exits: Arc::default(), counts: BTreeMap::new() })
+        Ok(Self { cloud, faults, address, settings, workers, exits: Arc::default(), unclean: Arc::default(), counts: BTreeMap::new() })
     }
 
     /// What was done, by name.
@@ -68,6 +72,11 @@ impl Fleet {
         let mut counts = self.counts.clone();
         counts.insert("service exits", self.exits.load(Ordering::Relaxed));
         counts
+    }
+
+    /// Exits that no service's failure explains.
+    pub(super) fn unclean(&self) -> Vec<String> {
+        self.unclean.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn start_all(&mut self) {
@@ -89,8 +98,17 @@ impl Fleet {
         let sdk = sdk_config(self.address, &name);
         let (services, shift) = (self.cloud.clock.clone(), Arc::clone(&worker.clock));
         let clock = WallClock::reading(move || services.now().div_euclid(1000) + shift.load(Ordering::Relaxed));
-        let orchestrated = orchestrate(self.cloud.clone(), name.clone(), settings, sdk, clock, stop.clone(), Arc::clone(&self.exits));
-        worker.process = Some(Process { name, stop, task: tokio::spawn(orchestrated) });
+        let orchestrator = Orchestrator {
+            cloud: self.cloud.clone(),
+            name: name.clone(),
+            settings,
+            sdk,
+            clock,
+            stop: stop.clone(),
+            exits: Arc::clone(&self.exits),
+            unclean: Arc::clone(&self.unclean),
+        };
+        worker.process = Some(Process { name, stop, task: tokio::spawn(orchestrator.run()) });
     }
 
     pub(super) fn crash(&mut self, number: usize) {
@@ -131,14 +149,17 @@ impl Fleet {
         for worker in &mut self.workers {
             let Some(process) = worker.process.take() else { continue };
             process.stop.cancel();
-            // A task that was killed has nothing to tell.
-            let _ = process.task.await;
+            if let Err(error) = process.task.await
+                && error.is_panic()
+            {
+                note_unclean(&self.unclean, format!("{} panicked", process.name));
+            }
         }
     }
 }
 
 /// Runs the service, and again when it ends by itself, until it is asked to stop.
-async fn orchestrate(
+struct Orchestrator {
     cloud: Cloud,
     name: String,
     settings: Settings,
@@ -146,25 +167,58 @@ async fn orchestrate(
     clock: WallClock,
     stop: CancellationToken,
     exits: Arc<AtomicU64>,
-) {
-    let note = |text: String| cloud.journal.record(cloud.clock.now(), &name, Event::Note(text));
-    while !stop.is_cancelled() {
-        let built = tokio::select! {
-            built = Pipeline::build(&settings, &sdk, clock.clone()) => built,
-            () = stop.cancelled() => return,
-        };
-        let ended = match built {
-            Ok(pipeline) => match pipeline.run(stop.clone()).await {
-                Ok(ended) => format!("ended: {ended:?}"),
-                Err(error) => format!("ended: {:#}", anyhow::Error::from(error)),
-            },
-            Err(error) => format!("could not start: {:#}", anyhow::Error::from(error)),
-        };
-        note(ended);
-        if !stop.is_cancelled() {
-            exits.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(RESTART_PAUSE).await;
+    unclean: Arc<Mutex<Vec<String>>>,
+}
+
+impl Orchestrator {
+    async fn run(self) {
+        while !self.stop.is_cancelled() {
+            let built = tokio::select! {
+                built = Pipeline::build(&self.settings, &self.sdk, self.clock.clone()) => built,
+                () = self.stop.cancelled() => return,
+            };
+            let (clean, ended) = match built {
+                Ok(pipeline) => match pipeline.run(self.stop.clone()).await {
+                    Ok(ended) => (true, format!("ended: {ended:?}")),
+                    Err(error) => (may_end(&error), format!("ended: {:#}", anyhow::Error::from(error))),
+                },
+                Err(error) => (may_not_start(&error), format!("could not start: {:#}", anyhow::Error::from(error))),
+            };
+            if !clean {
+                note_unclean(&self.unclean, format!("{} {ended}", self.name));
+            }
+            self.cloud.journal.record(self.cloud.clock.now(), &self.name, Event::Note(ended));
+            if !self.stop.is_cancelled() {
+                self.exits.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
         }
+    }
+}
+
+fn note_unclean(unclean: &Mutex<Vec<String>>, what: String) {
+    unclean.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+}
+
+/// Whether the service may end so: a service stayed away, or a person is needed. A request that was wrong in itself is the service's own fault.
+fn may_end(error: &CaptureError) -> bool {
+    match error {
+        CaptureError::Aws(error) => !matches!(error.failure, Failure::Invalid | Failure::Denied),
+        CaptureError::Route(_) | CaptureError::Quarantine { .. } => true,
+        CaptureError::Gap(_) | CaptureError::Task(_) => false,
+    }
+}
+
+/// Whether the service may refuse to start so.
+fn may_not_start(error: &StartError) -> bool {
+    match error {
+        StartError::Aws { source, .. } => !matches!(source.failure, Failure::Invalid | Failure::Denied),
+        StartError::Lake(_) | StartError::StreamDisabled(_) => true,
+        StartError::MissingTable(_)
+        | StartError::NoStream(_)
+        | StartError::WrongView { .. }
+        | StartError::ContractFile { .. }
+        | StartError::Contract(_) => false,
     }
 }
 
