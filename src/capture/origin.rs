@@ -29,12 +29,21 @@ impl Origin {
         Self {
             ends: before.filter_map(|other| other.last_sequence).collect(),
             dealt_with_through,
-            unread_since: dealt_with_through.or_else(|| {
-                let oldest_when_found = lease.found_at? - RETENTION + HORIZON_GRACE;
-                Some(oldest_when_found.max(lease.stream.created().unwrap_or(i64::MIN)))
-            }),
+            unread_since: dealt_with_through.or_else(|| unread_since(lease, leases)),
         }
     }
+}
+
+/// Since when a shard may be unread of which neither its own lease nor its parents' tell.
+fn unread_since(lease: &Lease, leases: &[Lease]) -> Option<i64> {
+    let created = lease.stream.created();
+    let replaces = leases.iter().any(|other| other.stream < lease.stream);
+    if replaces && created.is_some() {
+        // The stream before this one was followed, so everything in this one is wanted.
+        return created;
+    }
+    let oldest_when_found = lease.found_at? - RETENTION + HORIZON_GRACE;
+    Some(oldest_when_found.max(created.unwrap_or(i64::MIN)))
 }
 
 #[cfg(test)]
@@ -80,6 +89,14 @@ mod tests {
     fn a_shard_of_which_nothing_else_is_known_may_hold_what_was_a_day_old_when_it_was_found() {
         let origin = Origin::of(&lease("a", &[], None), &[]);
         assert_eq!((origin.dealt_with_through, origin.unread_since), (None, Some(FOUND - RETENTION + HORIZON_GRACE)));
+    }
+
+    #[test]
+    fn a_stream_that_replaced_another_is_unread_since_it_was_made() {
+        let older = Lease { stream: StreamArn::new("arn:table/t/stream/2026-11-19T00:00:00.000"), ..lease("a", &[], None) };
+        let stream = StreamArn::new("arn:table/t/stream/2026-11-20T00:00:00.000");
+        let origin = Origin::of(&Lease { stream, ..lease("b", &[], None) }, &[older]);
+        assert_eq!(origin.unread_since, Some(FOUND - 60 - 27 * 3600));
     }
 
     #[test]

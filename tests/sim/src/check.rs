@@ -334,18 +334,21 @@ impl Checker {
 
     /// Whether the ledger tells of a lost change: of its shard, or of one that it continues and that vanished with all behind it.
     fn is_in_ledger(&self, lost: &Tracked) -> bool {
-        let mut shard = Some(lost.place.shard.as_str());
-        let mut own = true;
-        while let Some(name) = shard {
-            if self.gaps.iter().any(|gap| gap.covers(name, own, &lost.place.sequence, lost.at)) {
-                return true;
-            }
-            own = false;
-            shard = self.shards.get(name).and_then(|shard| shard.parent.as_deref());
+        let own = lost.place.shard.as_str();
+        let told_of = |shard: &str| self.gaps.iter().any(|gap| gap.covers(shard, shard == own, &lost.place.sequence, lost.at));
+        if std::iter::once(own).chain(self.ancestors(own)).any(told_of) {
+            return true;
         }
-        // A shard that never had a lease can be told of with its stream only.
+        // A shard that never had a lease can be told of only with its stream, or with a shard that continues it.
         let leased = self.shards.get(&lost.place.shard).is_some_and(|shard| shard.leased);
-        !leased && self.gaps.iter().any(|gap| gap.covers_replacement(&lost.place.stream, lost.at))
+        let continues = |gap: &Gap| self.ancestors(gap.origin()).any(|shard| shard == lost.place.shard);
+        !leased && self.gaps.iter().any(|gap| gap.covers_replacement(&lost.place.stream, lost.at) || continues(gap))
+    }
+
+    /// The shards that a shard continues.
+    fn ancestors<'a>(&'a self, shard: &str) -> impl Iterator<Item = &'a str> {
+        let parent = |name: &str| self.shards.get(name).and_then(|shard| shard.parent.as_deref());
+        std::iter::successors(parent(shard), move |shard| parent(shard))
     }
 }
 

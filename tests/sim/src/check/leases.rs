@@ -44,9 +44,11 @@ impl Checker {
             shard.leased = true;
         }
         self.refusals.remove(&(entry.worker.clone(), shard.clone()));
-        let Some(before) = self.leases.insert(shard.clone(), Seen { lease: lease.clone(), written: entry.at }) else { return };
-        self.check_holder(entry, shard, &before, &lease);
-        if before.lease.checkpoint == lease.checkpoint {
+        let before = self.leases.insert(shard.clone(), Seen { lease: lease.clone(), written: entry.at });
+        if let Some(before) = &before {
+            self.check_holder(entry, shard, before, &lease);
+        }
+        if before.is_some_and(|before| before.lease.checkpoint == lease.checkpoint) {
             return;
         }
         let through = match &lease.checkpoint {
@@ -129,7 +131,7 @@ impl Checker {
             ("AT_SEQUENCE_NUMBER", Some(position)) => position <= *checkpoint,
             ("AFTER_SEQUENCE_NUMBER", Some(position)) => position < *checkpoint,
             // Whatever the checkpoint says: right only where it is trimmed, and then the ledger tells.
-            _ => !self.gaps.iter().any(|gap| gap.is_of(shard)),
+            _ => !self.gaps.iter().any(|gap| gap.origin() == shard),
         };
         if again {
             let position = position.unwrap_or_default();

@@ -85,9 +85,9 @@ impl Gap {
         self.kind == "stream-replaced" && self.origin == stream && self.is_late_enough(at)
     }
 
-    /// Whether the gap is about this shard.
-    pub fn is_of(&self, shard: &str) -> bool {
-        self.origin == shard
+    /// The shard or stream that it is about.
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     fn is_late_enough(&self, at: i64) -> bool {

@@ -88,9 +88,14 @@ impl Story {
     }
 
     fn gap(&self, kind: &str, origin: &str, after: Option<u32>) {
+        self.gap_since(kind, origin, after, None);
+    }
+
+    fn gap_since(&self, kind: &str, origin: &str, after: Option<u32>, lost_from: Option<i64>) {
         let mut new =
             Item::from([("entityType".into(), S("GAP".into())), ("kind".into(), S(kind.into())), ("origin".into(), S(origin.into()))]);
         new.extend(after.map(|after| ("after".to_owned(), S(at(after).to_string()))));
+        new.extend(lost_from.map(|seconds| ("lostFrom".to_owned(), N(seconds.to_string()))));
         self.record("W", Event::Item { table: "leases".into(), key: lease_key("gap"), old: None, new: Some(new) });
     }
 
@@ -224,7 +229,7 @@ fn changes_of_other_items_may_overtake() {
 fn a_change_that_never_lands_is_seen() {
     let story = Story::new();
     story.change("a", 1, "x");
-    assert_eq!(story.broken(), [Invariant::NoSilentLoss]);
+    assert_eq!(story.broken(), [Invariant::Liveness]);
 }
 
 #[test]
@@ -234,6 +239,7 @@ fn a_trimmed_change_needs_a_gap_that_covers_it() {
         story.lease("W", "a", "TRIM_HORIZON");
         story.change("a", 1, "x");
         story.land("a", &[(1, "x")]);
+        story.lease("W", "a", at(1).as_str());
         story.change("a", 2, "x");
         story.trim("a", 2);
         if let Some((kind, origin, after)) = gap {
@@ -247,7 +253,7 @@ fn a_trimmed_change_needs_a_gap_that_covers_it() {
     assert_eq!(trimmed(Some(("order-broken", "a", Some(1)))), [Invariant::NoSilentLoss], "it tells of something else");
     assert_eq!(trimmed(Some(("trimmed", "a", Some(1)))), []);
     assert_eq!(trimmed(Some(("vanished", "a", None))), []);
-    assert_eq!(trimmed(Some(("stream-replaced", STREAM, None))), []);
+    assert_eq!(trimmed(Some(("stream-replaced", STREAM, None))), [Invariant::NoSilentLoss], "the shard had a lease");
 }
 
 #[test]
@@ -278,6 +284,97 @@ fn a_change_without_a_stream_needs_the_gap_of_its_stream_once_there_are_leases()
     assert_eq!(unstreamed(false, false), []);
     assert_eq!(unstreamed(true, false), [Invariant::NoSilentLoss]);
     assert_eq!(unstreamed(true, true), []);
+}
+
+#[test]
+fn a_gap_that_tells_of_later_changes_only_covers_no_earlier_one() {
+    let lost = |lost_from: i64| {
+        let story = Story::new();
+        story.lease("W", "a", "TRIM_HORIZON");
+        story.change("a", 1, "x");
+        story.trim("a", 1);
+        story.gap_since("trimmed", "a", None, Some(lost_from));
+        story.broken()
+    };
+    assert_eq!(lost(NOW / 1000), []);
+    assert_eq!(lost(NOW / 1000 + 1), [Invariant::NoSilentLoss]);
+}
+
+#[test]
+fn what_vanished_takes_its_descendants_with_it_and_what_was_trimmed_does_not() {
+    let lost = |kind: &str| {
+        let story = Story::new();
+        story.lease("W", "a", "TRIM_HORIZON");
+        story.reshard(Some("a"), &["b"]);
+        story.change("b", 1, "x");
+        story.trim("b", 1);
+        story.gap(kind, "a", None);
+        story.broken()
+    };
+    assert_eq!(lost("vanished"), []);
+    assert_eq!(lost("trimmed"), [Invariant::NoSilentLoss]);
+}
+
+#[test]
+fn a_shard_that_never_had_a_lease_is_told_of_with_its_stream_or_its_descendants() {
+    let lost = |kind: &str, origin: &str| {
+        let story = Story::new();
+        story.reshard(Some("a"), &["b"]);
+        story.lease("W", "b", "TRIM_HORIZON");
+        story.change("a", 1, "x");
+        story.trim("a", 1);
+        story.gap(kind, origin, None);
+        story.broken()
+    };
+    assert_eq!(lost("stream-replaced", STREAM), []);
+    assert_eq!(lost("trimmed", "b"), []);
+    assert_eq!(lost("trimmed", "c"), [Invariant::NoSilentLoss]);
+}
+
+#[test]
+fn a_checkpoint_of_somebody_else_a_step_back_and_a_hasty_take_are_seen() {
+    let second = |worker: &str, checkpoint: &str| {
+        let story = Story::new();
+        story.lease("V", "a", at(5).as_str());
+        story.lease(worker, "a", checkpoint);
+        story.broken()
+    };
+    assert_eq!(second("V", at(6).as_str()), []);
+    assert_eq!(second("W", at(6).as_str()), [Invariant::OneWriter, Invariant::OneWriter], "not the holder, and too soon to be one");
+    assert_eq!(second("W", at(5).as_str()), [Invariant::OneWriter], "too soon");
+    assert_eq!(second("V", at(4).as_str()), [Invariant::ResumeAfter]);
+}
+
+#[test]
+fn a_checkpoint_that_stays_behind_what_has_landed_is_seen() {
+    let story = Story::new();
+    story.lease("W", "a", "TRIM_HORIZON");
+    story.change("a", 1, "x");
+    story.land("a", &[(1, "x")]);
+    assert_eq!(story.broken(), [Invariant::Liveness]);
+}
+
+#[test]
+fn starting_over_in_spite_of_a_checkpoint_is_seen_unless_the_ledger_tells_why() {
+    let over = |gap: bool| {
+        let story = Story::new();
+        story.lease("W", "a", at(5).as_str());
+        if gap {
+            story.gap("trimmed", "a", Some(5));
+        }
+        story.record("W", Event::Iterator { stream: STREAM.into(), shard: "a".into(), kind: "TRIM_HORIZON", position: None });
+        story.broken()
+    };
+    assert_eq!(over(false), [Invariant::ResumeAfter]);
+    assert_eq!(over(true), []);
+}
+
+#[test]
+fn a_good_record_in_quarantine_is_seen() {
+    let story = Story::new();
+    let (bucket, key) = ("lake".to_owned(), "cdc/orders/quarantine/dt=2026-11-21/a-1.json".to_owned());
+    story.record("W", Event::Object { bucket, key, body: Bytes::from_static(b"{}"), replaced: None });
+    assert_eq!(story.broken(), [Invariant::NoSilentLoss]);
 }
 
 #[test]
@@ -322,6 +419,8 @@ fn every_difference_between_a_row_and_its_change_is_seen() {
         ("03:00:00.000", "03:00:00.001"),
         ("\"cdc_table\":\"orders\"", "\"cdc_table\":\"order\""),
         ("\"cdc_ttl_delete\":false", "\"cdc_ttl_delete\":true"),
+        ("\"cdc_changed\":[]", "\"cdc_changed\":[\"n\"]"),
+        ("\"id\":\"x\"", "\"id\":\"x\",\"more\":\"y\""),
         ("\"id\":\"x\"", "\"id\":\"y\""),
         ("{\\\"N\\\":\\\"1\\\"}", "{\\\"N\\\":\\\"1.0\\\"}"),
         ("{\\\"N\\\":\\\"1\\\"}", "{\\\"S\\\":\\\"1\\\"}"),
