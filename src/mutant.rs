@@ -1,7 +1,7 @@
 //! Wrong decisions, on purpose: the proof that the checks of the invariants can fail.
 //!
 //! Each [`Mutant`] is one decision of the service taken wrongly, once a process has armed it, which only the simulator does. They exist only in
-//! builds with the feature `mutants`, which only the simulator asks for; in every other build [`armed`] is the constant `false` and the compiler
+//! builds with the feature `mutants`, which only the simulator asks for; in every other build `armed` is the constant `false` and the compiler
 //! removes them.
 
 /// A decision that can be taken wrongly.

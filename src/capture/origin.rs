@@ -42,7 +42,10 @@ fn unread_since(lease: &Lease, leases: &[Lease]) -> Option<i64> {
         // The stream before this one was followed, so everything in this one is wanted.
         return created;
     }
-    let oldest_when_found = lease.found_at? - RETENTION + HORIZON_GRACE;
+    // A shard that is found later than its stream, and whose parents are unknown, may continue what was never found.
+    let of_stream = leases.iter().filter(|other| other.stream == lease.stream).filter_map(|other| other.found_at);
+    let stream_found_at = of_stream.chain(lease.found_at).min()?;
+    let oldest_when_found = stream_found_at - RETENTION + HORIZON_GRACE;
     Some(oldest_when_found.max(created.unwrap_or(i64::MIN)))
 }
 
@@ -89,6 +92,13 @@ mod tests {
     fn a_shard_of_which_nothing_else_is_known_may_hold_what_was_a_day_old_when_it_was_found() {
         let origin = Origin::of(&lease("a", &[], None), &[]);
         assert_eq!((origin.dealt_with_through, origin.unread_since), (None, Some(FOUND - RETENTION + HORIZON_GRACE)));
+    }
+
+    #[test]
+    fn a_shard_of_unknown_parents_may_hold_what_the_stream_has_since_it_was_found() {
+        let first = Lease { found_at: Some(FOUND - 3600), ..lease("a", &[], Some(FOUND)) };
+        let origin = Origin::of(&lease("c", &["gone"], None), &[first]);
+        assert_eq!(origin.unread_since, Some(FOUND - 3600 - RETENTION + HORIZON_GRACE));
     }
 
     #[test]

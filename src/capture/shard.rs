@@ -85,6 +85,10 @@ impl ShardTask {
 
     async fn work(&self) -> Result<Outcome, CaptureError> {
         let context = &self.context;
+        if let Some(through) = self.origin.dealt_with_through {
+            // So that the shards that continue this one know it too.
+            self.held.note_durable_through(through).await;
+        }
         let lease = self.held.current().await;
         let (position, durable, not_before) = match lease.checkpoint {
             Checkpoint::TrimHorizon => (IteratorStart::TrimHorizon, None, None),
@@ -414,7 +418,7 @@ impl ShardProgress<'_> {
     }
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
-        let lost_from = self.task.held.current().await.durable_through.max(self.task.origin.dealt_with_through);
+        let lost_from = self.task.held.current().await.durable_through;
         let now = self.task.context.clock.unix_seconds();
         self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
     }

@@ -12,7 +12,7 @@ mod leases;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::item::Item;
@@ -141,6 +141,8 @@ pub struct Checker {
     leases: BTreeMap<String, leases::Seen>,
     /// Whether there ever was a lease.
     begun: bool,
+    /// The shards that were ever done: they stay done when the lease table is lost.
+    done: BTreeSet<String>,
     gaps: Vec<Gap>,
     /// Changes made while the table had no stream, though leases told that it was being replicated.
     unstreamed: Vec<(i64, String)>,
@@ -182,6 +184,7 @@ impl Checker {
             shards: BTreeMap::new(),
             leases: BTreeMap::new(),
             begun: false,
+            done: BTreeSet::new(),
             gaps: Vec::new(),
             unstreamed: Vec::new(),
             refusals: BTreeMap::new(),
@@ -209,15 +212,16 @@ impl Checker {
         self.seen
     }
 
-    /// Whether every change that can still land has landed.
-    pub fn all_landed(&self) -> bool {
-        self.changes.iter().all(|change| change.fate != Fate::Pending)
-    }
-
-    /// Whether what was lost is in the ledger.
-    pub fn all_accounted_for(&self) -> bool {
-        self.changes.iter().all(|change| change.fate != Fate::Lost || self.is_in_ledger(change))
+    /// Whether everything has landed that still can, every checkpoint has followed, and what was lost is in the ledger.
+    pub fn is_settled(&self) -> bool {
+        let settled = |change: &Tracked| match change.fate {
+            Fate::Pending => false,
+            Fate::Lost => self.is_in_ledger(change),
+            Fate::Landed | Fate::BeforeTheStart => true,
+        };
+        self.changes.iter().all(settled)
             && self.unstreamed.iter().all(|(at, stream)| self.gaps.iter().any(|gap| gap.covers_replacement(stream, *at)))
+            && self.stuck_checkpoints().next().is_none()
     }
 
     /// The history is over and had time to settle: whatever is missing now is missing for good.

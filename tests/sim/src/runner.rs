@@ -98,7 +98,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
     let settled = tokio::time::timeout(SETTLED_WITHIN, async {
         loop {
             checker.follow(&cloud.journal);
-            if (checker.all_landed() && checker.all_accounted_for()) || !checker.violations().is_empty() {
+            if checker.is_settled() || !checker.violations().is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -54,7 +54,10 @@ impl Checker {
         let through = match &lease.checkpoint {
             Checkpoint::None => return,
             Checkpoint::At(sequence) => Some(sequence),
-            Checkpoint::End => None,
+            Checkpoint::End => {
+                self.done.insert(shard.clone());
+                None
+            }
         };
         if let Some(pending) = self.first_pending(shard, through) {
             let what = format!(
@@ -100,8 +103,8 @@ impl Checker {
     /// The leases whose checkpoints stayed behind what has landed.
     pub(super) fn stuck_checkpoints(&self) -> impl Iterator<Item = String> {
         self.leases.iter().filter_map(|(shard, seen)| {
-            let changes = self.shards.get(shard)?.changes.iter().rev().map(|index| &self.changes[*index]);
-            let last = &changes.filter(|change| change.fate == Fate::Landed).next()?.place.sequence;
+            let mut changes = self.shards.get(shard)?.changes.iter().rev().map(|index| &self.changes[*index]);
+            let last = &changes.find(|change| change.fate == Fate::Landed)?.place.sequence;
             let behind = match &seen.lease.checkpoint {
                 Checkpoint::None => true,
                 Checkpoint::At(sequence) => sequence < last,
@@ -159,7 +162,7 @@ impl Checker {
         if self.shards.get(&parent).is_none_or(|parent| parent.forgotten) {
             return;
         }
-        if self.leases.get(&parent).is_none_or(|seen| seen.lease.checkpoint != Checkpoint::End) {
+        if !self.done.contains(&parent) {
             let what = format!("{} reads {shard} before its parent {parent} is done", entry.worker);
             self.violate(Invariant::ParentFirst, entry.at, what);
         }
