@@ -37,6 +37,7 @@ impl Service {
     /// Answers a request. It waits for nothing, so its effect is atomic.
     pub async fn answer(&self, head: Parts, body: Bytes, quirks: &Quirks) -> Response<Bytes> {
         if quirks.condition_fails && request::is_conditional(&head.headers) {
+            quirks.bite("condition_fails");
             let message = "The conditional request cannot succeed due to a conflicting operation against this resource.";
             return refusal(409, "ConditionalRequestConflict", message);
         }

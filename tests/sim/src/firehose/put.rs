@@ -127,6 +127,7 @@ impl DeliveryStream {
     fn take(&mut self, records: Vec<Record>, call: &Call<'_>) -> Vec<Outcome> {
         let outcome = |(index, Record { data }): (usize, Record)| {
             if let Some((_, error_code)) = call.quirks.failed_records.iter().find(|(failed, _)| *failed == index) {
+                call.quirks.bite("fail_records");
                 let error_message = if *error_code == "ServiceUnavailableException" { "Slow down." } else { "Internal service failure." };
                 return Outcome::Failed { error_code, error_message };
             }
@@ -157,6 +158,7 @@ mod tests {
         account.quirks.failed_records = vec![(1, "ServiceUnavailableException"), (2, "InternalFailure")];
         let answer = put(&mut account, &[b"a".to_vec(), b"b".to_vec(), b"c".to_vec(), b"d".to_vec()]).unwrap();
         assert_eq!(answer["FailedPutCount"], 2);
+        assert!(account.have_bitten("fail_records"));
         let responses = answer["RequestResponses"].as_array().unwrap();
         assert_eq!(responses[1], json!({"ErrorCode": "ServiceUnavailableException", "ErrorMessage": "Slow down."}));
         assert_eq!(responses[2]["ErrorCode"], "InternalFailure");

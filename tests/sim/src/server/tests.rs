@@ -1,6 +1,7 @@
 //! The server as its clients see it, over real connections.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Options, Server};
+use super::{Options, Server, Shared, s3};
 use crate::call::{Answer, Intercept};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
@@ -49,6 +50,13 @@ impl Account {
         let faults = Faults::new(1);
         let server = Server::start(cloud.clone(), faults.clone(), options).await.unwrap();
         Self { cloud, faults, server }
+    }
+
+    /// What a connection of a server of this account has.
+    fn shared(&self) -> Arc<Shared> {
+        let (cloud, faults) = (self.cloud.clone(), self.faults.clone());
+        let s3 = s3::Service::new(cloud.clone());
+        Arc::new(Shared { cloud, faults, intercept: None, s3, open: self.server.open.subscribe(), requests: AtomicU64::new(0) })
     }
 
     /// Every call of the operation meets the fault.

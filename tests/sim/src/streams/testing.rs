@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{NewRecord, Streams, ViewType};
-use crate::call::{ApiError, Call, Quirks};
+use crate::call::{ApiError, Bitten, Call, Quirks};
 use crate::item::Item;
 use crate::journal::{Event, Journal, Place};
 use crate::sequence::Sequence;
@@ -106,8 +106,14 @@ impl Service {
 
     pub(super) fn call(&mut self, operation: &str, request: &Value) -> Result<Value, ApiError> {
         let body = request.to_string();
+        self.quirks.bitten = Bitten::default();
         let call = Call { worker: "tester", now: self.now, operation, body: body.as_bytes(), quirks: &self.quirks, journal: &self.journal };
         self.streams.call(&call).map(|answer| serde_json::from_slice(&answer).unwrap())
+    }
+
+    /// Whether a quirk made a difference to the last call.
+    pub(super) fn has_bitten(&self, kind: &str) -> bool {
+        self.quirks.have_bitten(kind)
     }
 
     /// DescribeStream of the table's stream.

@@ -231,7 +231,7 @@ fn an_empty_page_leads_on_to_the_records() {
     let iterator = service.iterator(&shard, "TRIM_HORIZON");
     service.quirks.empty_page = true;
     let empty = service.read(&iterator);
-    assert!(empty.records.is_empty());
+    assert!(empty.records.is_empty() && service.has_bitten("empty_page"));
     let again = service.read(&empty.next.unwrap());
     service.quirks.empty_page = false;
     assert_eq!(service.read(&again.next.unwrap()).sequences(), sequences);
@@ -255,7 +255,9 @@ fn a_short_page_loses_nothing() {
     service.quirks.short_page = Some(2);
     let short = service.read(&iterator);
     assert_eq!(short.sequences(), sequences[..2]);
+    assert!(service.has_bitten("short_page"));
     assert_eq!(service.read(&short.next.unwrap()).sequences(), sequences[2..]);
+    assert!(!service.has_bitten("short_page"), "there was no more to give");
     assert_eq!(service.try_read(&iterator, Some(1)).unwrap().sequences(), sequences[..1], "never more than was asked for");
 }
 
@@ -270,6 +272,19 @@ fn a_repeated_page_comes_again() {
     service.quirks.repeat_page = false;
     let again = service.read(&page.next.expect("the end is not reached as long as the page comes again"));
     assert_eq!((again.sequences(), again.next), (sequences, None));
+}
+
+#[test]
+fn a_page_with_nothing_to_hide_is_not_tampered_with() {
+    let (mut service, shard, _) = with_records(0);
+    let iterator = service.iterator(&shard, "TRIM_HORIZON");
+    (service.quirks.empty_page, service.quirks.repeat_page) = (true, true);
+    assert!(service.read(&iterator).next.is_some());
+    assert!(!service.has_bitten("empty_page") && !service.has_bitten("repeat_page"));
+    service.quirks.empty_page = false;
+    service.put(1);
+    service.read(&iterator);
+    assert!(service.has_bitten("repeat_page"));
 }
 
 #[test]
