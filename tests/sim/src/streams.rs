@@ -133,7 +133,8 @@ impl Streams {
 
     /// Adds a change to the open shard of its partition. `None` when the stream takes no changes, or when this is none. That writes which
     /// change nothing are left out is up to the caller.
-    pub fn append(&mut self, stream: &str, record: &NewRecord<'_>, now: i64) -> Option<Place> {
+    pub fn append(&mut self, stream: &str, record: &NewRecord<'_>, now: i64, journal: &Journal) -> Option<Place> {
+        self.trim(now, journal);
         let place = self.by_arn.get_mut(stream)?.append(record, now)?;
         self.look_again_after(now);
         Some(place)

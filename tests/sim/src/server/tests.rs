@@ -154,6 +154,44 @@ async fn an_interceptor_is_asked_before_faults_and_models() {
 }
 
 #[tokio::test]
+async fn load_mode_refuses_faults_and_pauses() {
+    let account = Account::with(Options { intercept: Some(Arc::new(Fast)), ..Options::default() }).await;
+    for (request, body) in [("PUT /_sim/faults", r#"{"rules": []}"#), ("POST /_sim/pause", r#"{"worker": "w", "seconds": 1}"#)] {
+        let reply = account.send("", request, &[], body).await.unwrap();
+        assert_eq!(reply.status, 409, "{request}");
+        assert!(reply.text().contains("load mode has neither faults nor pauses"), "{}", reply.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_jump_of_the_clock_makes_due_is_done_at_once() {
+    let account = Account::new().await;
+    let call = async |operation: &str, body: Value| {
+        let target = format!("Firehose_20150804.{operation}");
+        account.send("w", "POST /", &[("x-amz-target", &target)], body.to_string()).await.unwrap().status
+    };
+    let destination = json!({"BucketARN": "arn:aws:s3:::lake", "RoleARN": "arn:aws:iam::000000000000:role/r"});
+    let stream = json!({"DeliveryStreamName": "events", "S3DestinationConfiguration": destination});
+    assert_eq!(call("CreateDeliveryStream", stream).await, 200);
+    assert_eq!(call("PutRecord", json!({"DeliveryStreamName": "events", "Record": {"Data": "eA=="}})).await, 200);
+    account.send("", "POST /_sim/clock", &[], r#"{"advance_seconds": 3600}"#).await.unwrap();
+    assert_eq!(account.cloud.state().buckets.objects("lake").unwrap().len(), 1);
+    let reply = account.send("", "POST /_sim/clock", &[], r#"{"advance_seconds": 1e15}"#).await.unwrap();
+    assert_eq!(reply.status, 400, "the clock has an end");
+}
+
+#[tokio::test]
+async fn an_entry_of_the_journal_is_one_line() {
+    let account = Account::new().await;
+    account.put("w", "a%0Ab", "x").await.unwrap();
+    account.put("w", "c", "x").await.unwrap();
+    let reply = account.send("", "GET /_sim/journal?since=0", &[], "").await.unwrap();
+    let lines: Vec<_> = reply.text().lines().map(|line| line.split_once(" creates ").unwrap().1).collect();
+    assert_eq!(lines, [r"a\nb (1 bytes)", "c (1 bytes)"]);
+    assert_eq!(reply.header("x-sim-first"), "0");
+}
+
+#[tokio::test]
 async fn a_stopped_server_is_gone_with_its_connections() {
     let account = Account::new().await;
     let address = account.server.address();

@@ -88,7 +88,7 @@ impl Service {
         let mut new = key.clone();
         new.extend(serde_json::from_value::<Item>(json!({"n": {"N": self.written.to_string()}})).unwrap());
         let record = NewRecord { key: &key, hash, old: None, new: Some(&new), by_ttl: false };
-        self.streams.append(&self.stream, &record, self.now)
+        self.streams.append(&self.stream, &record, self.now, &self.journal)
     }
 
     /// Writes that many items, and gives their positions.

@@ -119,6 +119,17 @@ fn records_are_trimmed_when_they_are_older_than_a_day() {
 }
 
 #[test]
+fn a_stream_that_nobody_reads_does_not_grow_for_ever() {
+    let mut service = Service::new();
+    let shard = service.shards()[0].clone();
+    for hash in 0..10 {
+        service.put(hash);
+        service.wait(DAY / 4);
+    }
+    assert_eq!(service.streams.records_of(&service.stream, &shard).count(), 5, "those of the last day, and the newest");
+}
+
+#[test]
 fn a_closed_shard_is_listed_until_it_is_a_day_old_and_empty() {
     let mut service = Service::new();
     let root = service.shards()[0].clone();
