@@ -65,6 +65,11 @@ pub fn slow_down() -> Response<Bytes> {
     refusal(503, "SlowDown", "Please reduce your request rate.")
 }
 
+/// S3's way to say "too large".
+pub fn too_large() -> Response<Bytes> {
+    refusal(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.")
+}
+
 /// S3's ways to be broken.
 pub fn server_error(error: ServerError) -> Response<Bytes> {
     match error {

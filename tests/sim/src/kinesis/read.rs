@@ -122,7 +122,7 @@ impl Kinesis {
             return Err(constraint("limit", &format!("have value less than or equal to {MOST_RECORDS}")));
         }
         let cursor: Cursor = unseal(&shard_iterator).ok_or_else(|| invalid("Invalid ShardIterator."))?;
-        if call.now - cursor.issued > ITERATOR_LIFE {
+        if call.now.saturating_sub(cursor.issued) > ITERATOR_LIFE {
             let (issued, now) = (calendar(cursor.issued), calendar(call.now));
             let message = format!(
                 "Iterator expired. The iterator was created at time {issued} while right now it is {now} which is further in the future \
@@ -280,6 +280,18 @@ mod tests {
         ] {
             assert_eq!(code(shard, kind, with.clone()).code, expected, "{kind} {with}");
         }
+    }
+
+    #[test]
+    fn a_forged_iterator_is_as_old_as_it_says() {
+        let mut account = Account::with_stream("orders", 1);
+        let sequence = account.put("key", "a").1;
+        let mut forged = |issued: i64| {
+            let cursor = json!({"stream": "orders", "created": START, "shard": 0, "position": sequence, "issued": issued});
+            account.kinesis("GetRecords", json!({"ShardIterator": encoded(cursor.to_string())})).map_err(|error| error.code)
+        };
+        assert_eq!(forged(i64::MIN), Err("ExpiredIteratorException"));
+        assert!(forged(i64::MAX).is_ok());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::header::DATE;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
@@ -19,11 +19,24 @@ use crate::faults::{Ending, Instead, Plan, Service, Subject, Turn};
 use crate::journal::Event;
 use crate::{control, s3};
 
+/// The largest request of a JSON service: DynamoDB takes 16 MB, Kinesis 10 MiB in base64.
+const LARGEST_CALL: usize = 32 << 20;
+/// The largest object in one request. S3 takes 5 GiB, but objects are kept in memory here.
+const LARGEST_OBJECT: usize = 1 << 30;
+
 /// Answers a request, or breaks its connection.
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Broken> {
     let (head, body) = request.into_parts();
+    let most = if request::target(&head).is_some() { LARGEST_CALL } else { LARGEST_OBJECT };
+    if body.size_hint().lower() > most as u64 {
+        return Ok(too_large(&shared, &head).map(AnswerBody::Whole));
+    }
     // What has not arrived whole has no effect.
-    let body = body.collect().await.map_err(|_| Broken::Closed)?.to_bytes();
+    let body = match Limited::new(body, most).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Ok(too_large(&shared, &head).map(AnswerBody::Whole)),
+        Err(_) => return Err(Broken::Closed),
+    };
     if let Some(response) = intercepted(&shared, &head, &body) {
         return Ok(response.map(AnswerBody::Whole));
     }
@@ -56,6 +69,17 @@ pub(super) async fn take(shared: Arc<Shared>, head: Parts, body: Bytes) -> Resul
         effect(&shared, head, body, &plan).await
     }?;
     finish(response, ending).await
+}
+
+/// The answer to a request that is larger than any service takes.
+fn too_large(shared: &Shared, head: &Parts) -> Response<Bytes> {
+    match request::target(head) {
+        None => s3::too_large(),
+        Some(target) => {
+            let error = ApiError { status: 413, ..ApiError::new("RequestEntityTooLarge", "The request is too large.") };
+            json(target, Err(error), shared.number(), shared.cloud.clock.now())
+        }
+    }
 }
 
 /// What is answered in the models' stead.

@@ -149,7 +149,7 @@ fn position(stream: &Stream, shard: &Shard, start: Start, now: i64) -> Result<Po
         Start::Latest => Position::After(stream.numbers.last().clone()),
         Start::At(sequence) => Position::At(within(sequence)?),
         Start::After(sequence) => Position::After(within(sequence)?),
-        Start::Since(time) if now - time > DAY => Position::Horizon,
+        Start::Since(time) if now.saturating_sub(time) > DAY => Position::Horizon,
         Start::Since(time) => shard.since(time),
     })
 }

@@ -97,7 +97,9 @@ fn only_open_shards_split() {
     assert_eq!(refused(&arn, "shardId-0", 1), "ResourceNotFoundException");
     assert_eq!(refused("arn", &root, 1), "ResourceNotFoundException");
     let open = service.streams.open_shards(&arn)[0].clone();
-    assert_eq!(service.streams.reshard(&arn, &open, 0, BEGINNING, &service.journal).unwrap_err().code, "ValidationException");
+    for into in [0, 1_001, 1_000_000_000] {
+        assert_eq!(service.streams.reshard(&arn, &open, into, BEGINNING, &service.journal).unwrap_err().code, "ValidationException");
+    }
 }
 
 #[test]

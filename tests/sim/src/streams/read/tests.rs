@@ -65,6 +65,13 @@ fn a_timestamp_finds_the_first_record_that_tells_it_or_a_later_one() {
 }
 
 #[test]
+fn the_oldest_timestamp_there_is_is_the_trim_horizon_too() {
+    let (mut service, shard, sequences) = with_records(2);
+    let iterator = service.try_iterator(&shard, &json!({"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": -1e300})).unwrap();
+    assert_eq!(service.read(&iterator).sequences(), sequences);
+}
+
+#[test]
 fn a_timestamp_older_than_the_trim_horizon_is_the_trim_horizon() {
     let (mut service, shard, sequences) = with_records(3);
     let iterator =
