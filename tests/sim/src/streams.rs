@@ -14,7 +14,7 @@ mod numbers;
 mod properties;
 mod read;
 mod record;
-mod request;
+pub(crate) mod request;
 mod shard;
 mod stream;
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Entry {
 }
 
 /// Reads a hash key: decimal digits without leading zeros. `member`: where in the request it stands.
-pub(super) fn hash_key(text: &str, member: &str) -> Result<u128, ApiError> {
+pub(crate) fn hash_key(text: &str, member: &str) -> Result<u128, ApiError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.is_empty() || text.len() > 39 || (text.len() > 1 && text.starts_with('0')) {
         return Err(constraint(member, "satisfy regular expression pattern: 0|([1-9]\\d{0,38})"));
     }
