@@ -2,12 +2,12 @@
 //!
 //! | request | what it does |
 //! |---|---|
-//! | `GET /_sim/journal?since=N` | the journal from entry N on, a line an entry; the header `x-sim-first` tells the first one's number |
+//! | `GET /_sim/journal?since=N` | the journal from entry N on, a line an entry; the header `x-sim-first` has the first's number |
 //! | `GET /_sim/faults` | the seed and the rules, and how often each kind of fault struck |
 //! | `PUT /_sim/faults` | takes `{"seed": …, "rules": […]}` in place of the rules in force |
 //! | `POST /_sim/pause` | `{"worker": …, "seconds": …}`: that worker's requests wait so long |
 //! | `POST /_sim/clock` | `{"advance_seconds": …}` moves the clock, up to the year 9999 |
-//! | `POST /_sim/reshard` | `{"stream": ARN or table, "shard": id or the first open one, "into": 2}` closes a shard and opens others behind it |
+//! | `POST /_sim/reshard` | `{"stream": ARN or table, "shard": id or the first open one, "into": 2}` closes a shard, opens others |
 //! | `POST /_sim/expire` | deletes the items whose time to live has passed; items expire at no other time |
 //! | `POST /_sim/trim` | drops the records that are older than a day |
 //! | `GET /_sim/load` | in load mode: what was served, what was received of it, and whether that is exact |
@@ -21,7 +21,7 @@
 //!
 //! | fault | what it does |
 //! |---|---|
-//! | `{"throttle": "LimitExceededException"}` | refuses: or `ProvisionedThroughputExceededException`, `ThrottlingException`, `RequestLimitExceeded`, `ServiceUnavailableException`; S3 says SlowDown |
+//! | `{"throttle": "LimitExceededException"}` | refuses; the other codes are listed below; S3 says SlowDown |
 //! | `{"server_error": "500"}`, `{"server_error": "503"}` | fails |
 //! | `"reset"` | resets the connection before the effect |
 //! | `"lose_answer"` | closes the connection after the effect |
@@ -35,8 +35,12 @@
 //! | `{"late_listing": {"ms": 5000}}` | DescribeStream of DynamoDB Streams: younger shards are not shown yet |
 //! | `"parents_look_open"` | DescribeStream of DynamoDB Streams: closed shards whose children are shown look open |
 //! | `"condition_fails"` | a conditional write is refused as if somebody else had written in between |
-//! | `{"fail_records": {"probability": 0.5, "code": "InternalFailure"}}` | PutRecords, PutRecordBatch: some records fail; or with `ProvisionedThroughputExceededException`, `ServiceUnavailableException` |
+//! | `{"fail_records": {"probability": 0.5, "code": "InternalFailure"}}` | PutRecords, PutRecordBatch: some records fail |
 //! | `"split_before"` | PutRecords: the shard of the first record splits before the records are placed |
+//!
+//! Codes of `throttle`: LimitExceededException, ProvisionedThroughputExceededException, ThrottlingException, RequestLimitExceeded,
+//! ServiceUnavailableException. Codes of `fail_records`: ProvisionedThroughputExceededException, InternalFailure,
+//! ServiceUnavailableException.
 
 use std::time::Duration;
 

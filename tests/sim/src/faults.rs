@@ -71,8 +71,8 @@ impl Faults {
         self.lock().script.clone()
     }
 
-    /// How often each kind of fault struck so far. A fault inside a service counts once it made a difference: a page that would have been empty
-    /// anyway is none.
+    /// How often each kind of fault struck so far. A fault inside a service counts once it made a difference: a page that would have been
+    /// empty anyway is none.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.lock().injected.clone()
     }

@@ -21,9 +21,9 @@ mod stream;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod view;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::call::{Answer, ApiError, Call};
 use crate::item::Item;
@@ -31,9 +31,6 @@ use crate::journal::{Journal, Place};
 
 use numbers::Numbers;
 use stream::{Origin, Stream};
-
-pub use record::Record;
-pub use view::{ShardView, StreamView};
 
 /// How long records, closed shards and disabled streams can be read, in milliseconds.
 const DAY: i64 = 24 * 3600 * 1000;
@@ -147,6 +144,15 @@ impl Streams {
         let children = self.stream_mut(stream)?.reshard(shard, into, now, journal)?;
         self.look_again_after(now);
         Ok(children)
+    }
+
+    /// The ARN of the table's newest stream, enabled or not, until a day after it was disabled.
+    pub fn latest(&self, table: &str) -> Option<&str> {
+        let prefix = arn_prefix(table);
+        // Nothing in a label sorts above this.
+        let past = format!("{prefix}~");
+        let bounds = (Bound::Excluded(prefix.as_str()), Bound::Excluded(past.as_str()));
+        self.by_arn.range::<str, _>(bounds).next_back().map(|(arn, _)| arn.as_str())
     }
 
     /// The shards that take changes, in the order of their ranges; none for a stream that is disabled or unknown.

@@ -132,8 +132,8 @@ impl Plan {
         }
     }
 
-    /// To be called when all rules were asked. A call that is answered in its effect's stead meets nothing inside the service, and what a rule
-    /// has in store for the answer of the effect is dropped with the effect.
+    /// To be called when all rules were asked. A call that is answered in its effect's stead meets nothing inside the service, and what a
+    /// rule has in store for the answer of the effect is dropped with the effect.
     pub(super) fn settle(&mut self) {
         if self.instead.is_some() {
             (self.quirks, self.ending) = (Quirks::default(), None);

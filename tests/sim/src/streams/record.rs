@@ -10,13 +10,13 @@ use crate::sequence::Sequence;
 
 /// A record of a shard.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     /// Its position.
-    pub sequence: Sequence,
+    pub(super) sequence: Sequence,
     /// When the change was made, in milliseconds since the epoch. The record itself tells the second only.
-    pub at: i64,
+    pub(super) at: i64,
     /// The record as GetRecords spells it.
-    pub json: Box<str>,
+    pub(super) json: Box<str>,
 }
 
 impl Record {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::shard::Shard;
 use super::{NewRecord, Streams, ViewType};
 use crate::call::{ApiError, Bitten, Call, Quirks};
 use crate::item::Item;
@@ -74,7 +75,12 @@ impl Service {
 
     /// The ids of all shards, whatever a listing shows.
     pub(super) fn shards(&self) -> Vec<String> {
-        self.streams.shards(&self.stream).map(|shard| shard.id.to_owned()).collect()
+        self.streams.by_arn[&self.stream].shards.keys().cloned().collect()
+    }
+
+    /// A shard as it is, whatever a listing shows.
+    pub(super) fn shard(&self, id: &str) -> &Shard {
+        &self.streams.by_arn[&self.stream].shards[id]
     }
 
     /// Writes an item of that hash.

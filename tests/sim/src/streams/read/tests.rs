@@ -23,7 +23,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, ApiError>) -> &'static str {
 #[test]
 fn iterators_begin_where_they_are_asked_to() {
     let (mut service, shard, sequences) = with_records(3);
-    let starting = service.streams.shard(&service.stream, &shard).unwrap().starting.clone();
+    let starting = service.shard(&shard).starting.clone();
     let second = &sequences[1];
     for (request, expected) in [
         (json!({"ShardIteratorType": "TRIM_HORIZON"}), &sequences[..]),
