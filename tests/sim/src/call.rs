@@ -1,5 +1,8 @@
 //! One call of a service, as the models see it: who calls, when, and what goes wrong with it inside the service.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -54,6 +57,30 @@ pub struct Quirks {
     pub failed_records: Vec<(usize, &'static str)>,
     /// PutRecords: the stream splits the shard of the first record before the records are placed.
     pub split_before: bool,
+    /// Those that made a difference, by the names under which faults are counted.
+    pub bitten: Bitten,
+}
+
+/// Which quirks made a difference to a call. It says nothing about what is to go wrong, so any two are equal.
+#[derive(Debug, Clone, Default)]
+pub struct Bitten(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl PartialEq for Bitten {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Quirks {
+    /// Notes that a quirk made a difference: without it the answer or the effect would have been another.
+    pub fn bite(&self, kind: &'static str) {
+        self.bitten.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind);
+    }
+
+    /// Whether a quirk made a difference.
+    pub fn have_bitten(&self, kind: &str) -> bool {
+        self.bitten.0.lock().unwrap_or_else(PoisonError::into_inner).contains(kind)
+    }
 }
 
 /// An error of a service.

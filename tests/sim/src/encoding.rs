@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_sealed_can_be_unsealed() {
+    fn what_was_sealed_is_unsealed_and_text_of_other_form_is_refused() {
         assert_eq!(unseal::<(String, i64)>(&seal(&("orders", 7))), Some(("orders".to_owned(), 7)));
         assert_eq!(unseal::<(String, i64)>("AAAA"), None);
         assert_eq!(unseal::<(String, i64)>("?"), None);

@@ -6,35 +6,28 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 mod decision;
 mod draw;
 mod pause;
 mod rule;
+mod script;
+mod service;
 mod spelling;
 
 pub use decision::{Ending, Instead, Plan, Subject};
 pub use rule::{Chance, Fault, RecordError, Rule};
+pub use script::{InvalidRule, Script};
+pub use service::Service;
 pub use spelling::{ServerError, Throttle};
 
 use crate::clock::Clock;
 use decision::Tally;
-use pause::{Pause, Turn};
+use pause::Pause;
+pub(crate) use pause::Turn;
 
 /// The faults of one simulated account. Clones share them, and they can be changed while the server runs.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
-
-/// A seed and rules, as they are written in a file or sent to the server.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Script {
-    /// From which chances are drawn.
-    pub seed: u64,
-    /// The rules, in the order in which they are asked.
-    pub rules: Vec<Rule>,
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -78,7 +71,8 @@ impl Faults {
         self.lock().script.clone()
     }
 
-    /// How often each kind of fault was injected so far.
+    /// How often each kind of fault struck so far. A fault inside a service counts once it made a difference: a page that would have been
+    /// empty anyway is none.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.lock().injected.clone()
     }
@@ -97,10 +91,22 @@ impl Faults {
         let mut plan = Plan::default();
         for ((number, rule), tally) in script.rules.iter().enumerate().zip(tallies) {
             if let Some(call) = rule.strikes(script.seed, number, subject, tally) {
-                plan.add(&rule.fault, subject, (script.seed, number, call), injected);
+                plan.add(&rule.fault, subject, (script.seed, number, call));
             }
         }
+        plan.settle();
+        for (kind, _) in plan.certain() {
+            *injected.entry(kind).or_default() += 1;
+        }
         plan
+    }
+
+    /// Counts the faults inside the service that made a difference to a call, after its effect.
+    pub fn count_shown(&self, plan: &Plan) {
+        let mut state = self.lock();
+        for (kind, _) in plan.shown() {
+            *state.injected.entry(kind).or_default() += 1;
+        }
     }
 
     /// The turn of a request whose worker is paused; none when nothing holds it up.
@@ -122,11 +128,13 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Quirks;
     use bytes::Bytes;
     use serde_json::json;
 
     fn subject<'a>(operation: &'a str, worker: &'a str, body: &'a Bytes) -> Subject<'a> {
-        Subject { operation, worker, now: 0, path: "", body }
+        let service = Service::ALL.into_iter().find(|service| service.operations().contains(&operation));
+        Subject { service, operation, worker, now: 0, path: "", body }
     }
 
     fn faults(rules: &serde_json::Value) -> Faults {
@@ -193,7 +201,7 @@ mod tests {
         let body = Bytes::new();
         assert_eq!(faults.decide(&subject("GetRecords", "a", &body)).quirks.short_page, Some(3));
         assert_eq!(faults.decide(&subject("PutRecords", "a", &body)), Plan::default());
-        assert_eq!(faults.counts(), BTreeMap::from([("short_page", 1)]));
+        assert_eq!(faults.counts(), BTreeMap::new(), "whether the page was any shorter is for the service to tell");
     }
 
     #[test]
@@ -221,7 +229,47 @@ mod tests {
         ]));
         let plan = faults.decide(&subject("GetRecords", "a", &Bytes::new()));
         assert_eq!((plan.delay.as_millis(), plan.ending), (7, Some(Ending::Lost)));
-        assert_eq!(plan.words, ["arrives 5 ms late", "takes effect, the answer is lost", "arrives 2 ms late"]);
+        let words: Vec<&str> = plan.certain().map(|(_, words)| words).collect();
+        assert_eq!(words, ["arrives 5 ms late", "takes effect, the answer is lost", "arrives 2 ms late"]);
+    }
+
+    #[test]
+    fn a_call_that_is_answered_in_its_effect_s_stead_meets_nothing_behind_that() {
+        let all = json!({"probability": 1.0});
+        let faults = faults(&json!([
+            {"operation": "*", "fault": "lose_answer", "chance": all},
+            {"operation": "*", "fault": "empty_page", "chance": all},
+            {"operation": "*", "fault": {"delay": {"ms": 5}}, "chance": all},
+            {"operation": "*", "fault": {"throttle": "LimitExceededException"}, "chance": all},
+            {"operation": "*", "fault": "reset", "chance": all},
+        ]));
+        let plan = faults.decide(&subject("GetRecords", "a", &Bytes::new()));
+        assert_eq!((plan.ending, &plan.quirks), (None, &Quirks::default()));
+        let words: Vec<&str> = plan.certain().map(|(_, words)| words).collect();
+        assert_eq!(words, ["arrives 5 ms late", "throttled with LimitExceededException"]);
+        assert_eq!(faults.counts(), BTreeMap::from([("delay", 1), ("throttle", 1)]));
+    }
+
+    #[test]
+    fn a_quirk_counts_when_it_made_a_difference() {
+        let faults = faults(&json!([{"operation": "*", "fault": "empty_page", "chance": {"probability": 1.0}}]));
+        let plan = faults.decide(&subject("GetRecords", "a", &Bytes::new()));
+        faults.count_shown(&plan);
+        assert_eq!(faults.counts(), BTreeMap::new());
+        plan.quirks.bite("empty_page");
+        faults.count_shown(&plan);
+        assert_eq!(faults.counts(), BTreeMap::from([("empty_page", 1)]));
+        assert_eq!(plan.shown().collect::<Vec<_>>(), [("empty_page", "an empty page")]);
+    }
+
+    #[test]
+    fn a_rule_may_ask_for_a_service() {
+        let rule = json!({"operation": "GetRecords", "service": "kinesis", "fault": "reset", "chance": {"probability": 1.0}});
+        let faults = faults(&json!([rule]));
+        let body = Bytes::new();
+        let hit = |service| faults.decide(&Subject { service, ..subject("GetRecords", "a", &body) }).instead.is_some();
+        assert!(hit(Some(Service::Kinesis)));
+        assert!(!hit(Some(Service::DynamoDbStreams)));
     }
 
     #[test]

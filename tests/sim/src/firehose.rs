@@ -8,7 +8,7 @@
 //! for one of them is refused. Records arrive once and in order, where AWS promises neither.
 
 mod admin;
-pub mod aggregate;
+mod aggregate;
 mod delivery;
 mod destination;
 mod name;

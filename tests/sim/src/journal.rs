@@ -1,6 +1,7 @@
 //! What happened, in one order: changes, reads, lease writes, commits and faults of all services. The checks read it, and so does a person
 //! who follows a failing history.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,16 @@ use crate::sequence::Sequence;
 
 /// The journal of one simulated cloud. Clones write to the same journal.
 #[derive(Debug, Clone, Default)]
-pub struct Journal(Option<Arc<Mutex<Vec<Entry>>>>);
+pub struct Journal(Option<Arc<Mutex<Book>>>);
+
+#[derive(Debug)]
+struct Book {
+    entries: VecDeque<Entry>,
+    /// How many entries there is room for.
+    room: usize,
+    /// How many were dropped to make room.
+    dropped: usize,
+}
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -190,27 +200,42 @@ pub struct Place {
 impl Journal {
     /// A journal that remembers everything.
     pub fn keeping() -> Self {
-        Self(Some(Arc::default()))
+        Self::of_the_last(usize::MAX)
     }
 
-    /// A journal that forgets at once, for a server that runs for long.
+    /// A journal that remembers the newest entries, that many, for a server that runs for long.
+    pub fn of_the_last(room: usize) -> Self {
+        Self(Some(Arc::new(Mutex::new(Book { entries: VecDeque::new(), room, dropped: 0 }))))
+    }
+
+    /// A journal that forgets at once.
     pub fn forgetting() -> Self {
         Self(None)
     }
 
     /// Adds an entry.
     pub fn record(&self, at: i64, worker: &str, event: Event) {
-        if let Some(entries) = &self.0 {
-            let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
-            entries.push(Entry { at, worker: worker.to_owned(), event });
+        if let Some(book) = &self.0 {
+            let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.entries.push_back(Entry { at, worker: worker.to_owned(), event });
+            if book.entries.len() > book.room {
+                book.entries.pop_front();
+                book.dropped += 1;
+            }
         }
     }
 
-    /// The entries from the given one on.
+    /// The entries from the given one on, which are counted from 0 over all that was ever written. What was dropped is left out.
     pub fn since(&self, first: usize) -> Vec<Entry> {
-        let Some(entries) = &self.0 else { return Vec::new() };
-        let entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(first..).unwrap_or_default().to_vec()
+        self.numbered_since(first).1
+    }
+
+    /// [`since`](Self::since), and the number of the first of these entries.
+    pub fn numbered_since(&self, first: usize) -> (usize, Vec<Entry>) {
+        let Some(book) = &self.0 else { return (first, Vec::new()) };
+        let book = book.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = first.max(book.dropped);
+        (first, book.entries.iter().skip(first - book.dropped).cloned().collect())
     }
 }
 
@@ -290,5 +315,26 @@ fn text(value: &crate::item::AttributeValue) -> String {
     match value {
         S(text) | N(text) => text.clone(),
         other => serde_json::to_string(other).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_of_the_last_entries_drops_the_oldest_and_counts_on() {
+        let journal = Journal::of_the_last(2);
+        for number in 0..5 {
+            journal.record(number, "", Event::Jump { by: 0 });
+        }
+        let since = |first: usize| {
+            let (first, entries) = journal.numbered_since(first);
+            (first, entries.iter().map(|entry| entry.at).collect::<Vec<_>>())
+        };
+        assert_eq!(since(0), (3, vec![3, 4]));
+        assert_eq!(since(4), (4, vec![4]));
+        assert_eq!(since(5), (5, vec![]));
+        assert_eq!(since(9), (9, vec![]));
     }
 }

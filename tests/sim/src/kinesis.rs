@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub use self::position::{SequenceNumber, ShardId};
+pub(crate) use self::put::hash_key;
 pub use self::shard::StoredRecord;
 use self::stream::DataStream;
 use crate::call::{Answer, ApiError, Call};

@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(report["served"]["records"], 4_321);
         assert_eq!(report["received"]["changes"], 4_321);
         assert_eq!(report["checksum"]["received"], report["checksum"]["expected"]);
-        assert!(report["received_seconds"].as_f64() >= report["served"]["seconds"].as_f64());
+        assert!(report["received_seconds"].as_f64().unwrap() >= report["served"]["seconds"].as_f64().unwrap());
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Service {
     /// Answers a request. It waits for nothing, so its effect is atomic.
     pub async fn answer(&self, head: Parts, body: Bytes, quirks: &Quirks) -> Response<Bytes> {
         if quirks.condition_fails && request::is_conditional(&head.headers) {
+            quirks.bite("condition_fails");
             let message = "The conditional request cannot succeed due to a conflicting operation against this resource.";
             return refusal(409, "ConditionalRequestConflict", message);
         }
@@ -62,6 +63,11 @@ impl Service {
 /// S3's way to say "too fast".
 pub fn slow_down() -> Response<Bytes> {
     refusal(503, "SlowDown", "Please reduce your request rate.")
+}
+
+/// S3's way to say "too large".
+pub fn too_large() -> Response<Bytes> {
+    refusal(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.")
 }
 
 /// S3's ways to be broken.

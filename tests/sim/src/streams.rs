@@ -14,16 +14,16 @@ mod numbers;
 mod properties;
 mod read;
 mod record;
-mod request;
+pub(crate) mod request;
 mod shard;
 mod stream;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod view;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::call::{Answer, ApiError, Call};
 use crate::item::Item;
@@ -31,9 +31,6 @@ use crate::journal::{Journal, Place};
 
 use numbers::Numbers;
 use stream::{Origin, Stream};
-
-pub use record::Record;
-pub use view::{ShardView, StreamView};
 
 /// How long records, closed shards and disabled streams can be read, in milliseconds.
 const DAY: i64 = 24 * 3600 * 1000;
@@ -133,7 +130,8 @@ impl Streams {
 
     /// Adds a change to the open shard of its partition. `None` when the stream takes no changes, or when this is none. That writes which
     /// change nothing are left out is up to the caller.
-    pub fn append(&mut self, stream: &str, record: &NewRecord<'_>, now: i64) -> Option<Place> {
+    pub fn append(&mut self, stream: &str, record: &NewRecord<'_>, now: i64, journal: &Journal) -> Option<Place> {
+        self.trim(now, journal);
         let place = self.by_arn.get_mut(stream)?.append(record, now)?;
         self.look_again_after(now);
         Some(place)
@@ -146,6 +144,15 @@ impl Streams {
         let children = self.stream_mut(stream)?.reshard(shard, into, now, journal)?;
         self.look_again_after(now);
         Ok(children)
+    }
+
+    /// The ARN of the table's newest stream, enabled or not, until a day after it was disabled.
+    pub fn latest(&self, table: &str) -> Option<&str> {
+        let prefix = arn_prefix(table);
+        // Nothing in a label sorts above this.
+        let past = format!("{prefix}~");
+        let bounds = (Bound::Excluded(prefix.as_str()), Bound::Excluded(past.as_str()));
+        self.by_arn.range::<str, _>(bounds).next_back().map(|(arn, _)| arn.as_str())
     }
 
     /// The shards that take changes, in the order of their ranges; none for a stream that is disabled or unknown.

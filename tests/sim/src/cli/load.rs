@@ -8,7 +8,7 @@ use clap::Args;
 use crate::load::ceiling::Ceiling;
 use crate::load::{Load, Profile, Settings};
 
-/// Options that make `serve` load its clients.
+/// Options that make `serve` load its clients, without faults and pauses.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load mode")]
 pub(super) struct LoadOptions {

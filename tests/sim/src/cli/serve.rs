@@ -18,16 +18,26 @@ use crate::faults::{Faults, Script};
 use crate::journal::Journal;
 use crate::server::{Options, Server};
 
+/// How many entries of the journal are kept, so that a long run does not fill the memory.
+const JOURNAL: usize = 10_000;
+
 /// Serves a simulated account until it is told to end (ctrl-c, SIGTERM).
 ///
 /// Any access key with any secret may call: signatures are not verified, and the access key is the caller's name in the journal and in fault rules.
+/// S3 is path-style: `http://HOST:PORT/BUCKET/KEY`. Items whose time to live has passed are deleted by `POST /_sim/expire` alone.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:4599")]
     listen: SocketAddr,
     /// A file of fault rules: {"seed": 1, "rules": [{"operation": "GetRecords", "fault": "reset", "chance": {"probability": 0.01}}]}.
-    #[arg(long, value_name = "FILE.json")]
+    ///
+    /// Faults: "reset", "lose_answer", "truncate", "empty_page", "repeat_page", "parents_look_open", "condition_fails", "split_before",
+    /// {"throttle": "LimitExceededException"}, {"server_error": "500"}, {"hang": {"ms": 5000}}, {"delay": {"ms": 5000}},
+    /// {"slow": {"pieces": 4, "ms": 100}}, {"short_page": 3}, {"late_listing": {"ms": 5000}},
+    /// {"fail_records": {"probability": 0.5, "code": "InternalFailure"}}. The chance may also be {"calls": [1, 4]}, and a rule may name a
+    /// "service", a "worker", a "resource", and times "from" and "until". The load mode has no faults.
+    #[arg(long, value_name = "FILE.json", conflicts_with = "shards")]
     faults: Option<PathBuf>,
     /// From which chances, sequence numbers and ids are drawn, in place of the seed of the fault rules.
     #[arg(long)]
@@ -35,7 +45,7 @@ pub(super) struct Serve {
     /// Creates a table with a stream of both images; its keys are strings.
     #[arg(long = "table", value_name = "NAME:KEY[:SORT]")]
     tables: Vec<Table>,
-    /// How many open shards the streams of these tables have.
+    /// How many open shards new streams begin with.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     partitions: u16,
     /// How many digits the tables' sequence numbers have; drawn from the seed when absent.
@@ -44,7 +54,7 @@ pub(super) struct Serve {
     /// Creates a bucket.
     #[arg(long = "bucket", value_name = "NAME")]
     buckets: Vec<String>,
-    /// Forgets what happened, so that the journal of a long run does not fill the memory.
+    /// Forgets what happened, in place of keeping the newest 10,000 entries of the journal.
     #[arg(long)]
     no_journal: bool,
     #[command(flatten)]
@@ -74,18 +84,8 @@ impl FromStr for Table {
 }
 
 impl Table {
-    /// Creates it, and splits its stream's first shard if there are to be several.
-    fn create(&self, cloud: &Cloud, partitions: usize) -> Result<(), ApiError> {
-        let created = cloud.call("DynamoDB_20120810.CreateTable", "", self.request().to_string().as_bytes(), &Quirks::default())?;
-        if partitions > 1 {
-            let created: Value = serde_json::from_slice(&created).unwrap_or_default();
-            let stream = created["TableDescription"]["LatestStreamArn"].as_str().unwrap_or_default();
-            let (mut state, now) = (cloud.state(), cloud.clock.now());
-            for shard in state.streams.open_shards(stream) {
-                state.streams.reshard(stream, &shard, partitions, now, &cloud.journal)?;
-            }
-        }
-        Ok(())
+    fn create(&self, cloud: &Cloud) -> Result<(), ApiError> {
+        cloud.call("DynamoDB_20120810.CreateTable", "", self.request().to_string().as_bytes(), &Quirks::default()).map(drop)
     }
 
     /// The request that creates it.
@@ -105,16 +105,10 @@ impl Table {
 impl Serve {
     /// Serves until the end is asked for.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let journal = if self.no_journal { Journal::forgetting() } else { Journal::keeping() };
-        let cloud = Cloud::new(Clock::of_this_machine(), journal);
         let script = self.script()?;
-        {
-            let mut state = cloud.state();
-            (state.streams.seed, state.streams.digits) = (script.seed, self.digits);
-        }
         let faults = Faults::default();
-        faults.set(script);
-        self.furnish(&cloud)?;
+        faults.set(script.clone());
+        let cloud = self.open(&script)?;
         let load = self.load.plan(cloud.clock.now())?;
         let intercept = load.clone().map(|load| load as Arc<dyn Intercept>);
         let options = Options { listen: Some(self.listen), intercept, tick: true };
@@ -134,6 +128,19 @@ impl Serve {
         Ok(())
     }
 
+    /// The account, with what is asked for in it.
+    fn open(&self, script: &Script) -> anyhow::Result<Cloud> {
+        let journal = if self.no_journal { Journal::forgetting() } else { Journal::of_the_last(JOURNAL) };
+        let cloud = Cloud::new(Clock::of_this_machine(), journal);
+        {
+            let mut state = cloud.state();
+            (state.streams.seed, state.streams.digits) = (script.seed, self.digits);
+            state.tables.partitions = self.partitions.into();
+        }
+        self.furnish(&cloud)?;
+        Ok(cloud)
+    }
+
     fn script(&self) -> anyhow::Result<Script> {
         let mut script = self.faults.as_deref().map_or(Ok(Script::default()), read)?;
         script.seed = self.seed.unwrap_or(script.seed);
@@ -143,7 +150,7 @@ impl Serve {
     /// Creates what is asked for.
     fn furnish(&self, cloud: &Cloud) -> anyhow::Result<()> {
         for table in &self.tables {
-            table.create(cloud, self.partitions.into()).with_context(|| format!("create the table {}", table.name))?;
+            table.create(cloud).with_context(|| format!("create the table {}", table.name))?;
         }
         let now = cloud.clock.now();
         for bucket in &self.buckets {
@@ -172,6 +179,37 @@ async fn told_to_end() -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn options(arguments: &str) -> Result<Serve, String> {
+        let parsed = <Options as clap::Parser>::try_parse_from(["sim"].into_iter().chain(arguments.split_whitespace()));
+        parsed.map(|options| options.serve).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_load_mode_takes_no_faults() {
+        let refused = options("--shards 2 --records 300 --faults rules.json").unwrap_err();
+        assert!(refused.contains("'--shards <SHARDS>' cannot be used with '--faults <FILE.json>'"), "{refused}");
+        options("--faults rules.json").unwrap();
+        options("--shards 2 --records 300").unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_stream_begins_with_its_partitions() {
+        let cloud = options("--table orders:id --partitions 3").unwrap().open(&Script::default()).unwrap();
+        let stream = cloud.state().streams.latest("orders").unwrap().to_owned();
+        let request = json!({"StreamArn": stream}).to_string();
+        let answer = cloud.call("DynamoDBStreams_20120810.DescribeStream", "", request.as_bytes(), &Quirks::default()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let shards = answer["StreamDescription"]["Shards"].as_array().unwrap();
+        assert_eq!(shards.len(), 3);
+        assert!(shards.iter().all(|shard| shard.get("ParentShardId").is_none()), "none of them comes from a split");
+    }
 
     #[test]
     fn a_table_is_written_as_its_name_and_keys() {

@@ -105,7 +105,8 @@ impl Table {
             None => Event::Item { table: self.name.clone(), key, old, new },
             Some(stream) => {
                 let record = NewRecord { key: &key, hash, old: old.as_ref(), new: new.as_ref(), by_ttl };
-                let place = if stream.enabled { effects.streams.append(&stream.arn, &record, effects.now) } else { None };
+                let Effects { streams, journal, now, .. } = effects;
+                let place = if stream.enabled { streams.append(&stream.arn, &record, *now, journal) } else { None };
                 let operation = match (&old, &new) {
                     (None, _) => "INSERT",
                     (Some(_), Some(_)) => "MODIFY",

@@ -153,6 +153,9 @@ impl Tables {
                 }
                 Err(Refusal::Condition) => {
                     refused = true;
+                    if !matches!(write.outcome(old, false), Err(Refusal::Condition)) {
+                        call.quirks.bite("condition_fails");
+                    }
                     if !known {
                         call.record(Event::ConditionFailed { table: name.clone(), key: write.attributes.clone() });
                     }

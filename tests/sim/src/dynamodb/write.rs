@@ -228,6 +228,9 @@ impl Tables {
             Ok(new) => new,
             Err(Refusal::Invalid(error)) => return Err(error),
             Err(Refusal::Condition) => {
+                if !matches!(write.outcome(old, false), Err(Refusal::Condition)) {
+                    call.quirks.bite("condition_fails");
+                }
                 call.record(Event::ConditionFailed { table: table.name.clone(), key: write.attributes.clone() });
                 let mut error = ApiError::new("ConditionalCheckFailedException", "The conditional request failed");
                 error.details.extend(write.shown_on_failure(old).map(|item| ("Item".to_owned(), json!(item))));

@@ -9,12 +9,15 @@ use serde::de::IgnoredAny;
 
 use super::draw::Draw;
 use super::rule::Fault;
+use super::service::Service;
 use super::spelling::{ServerError, Throttle};
 use crate::call::Quirks;
 
 /// A call about which is decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
+    /// The service; none when there is no such one.
+    pub service: Option<Service>,
     /// The operation.
     pub operation: &'a str,
     /// Who calls.
@@ -38,8 +41,30 @@ pub struct Plan {
     pub quirks: Quirks,
     /// What becomes of the answer.
     pub ending: Option<Ending>,
-    /// All of it in words, for the journal.
-    pub words: Vec<String>,
+    /// What struck, in the order of the rules.
+    strikes: Vec<Strike>,
+}
+
+/// A fault that struck.
+#[derive(Debug, Clone, PartialEq)]
+struct Strike {
+    kind: &'static str,
+    stage: Stage,
+    /// What it does, for the journal.
+    words: String,
+}
+
+/// Where a fault takes hold of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// On the way.
+    Before,
+    /// In the effect's stead.
+    Instead,
+    /// Inside the service, which tells whether there was anything to go wrong.
+    Inside,
+    /// On the way back.
+    After,
 }
 
 /// What takes place instead of an effect.
@@ -66,13 +91,7 @@ pub enum Ending {
 impl Plan {
     /// Adds a fault that strikes. Of several that would take the place of the effect, or of the answer, the first one stands.
     /// `draw` is the seed, the rule's number and the call's.
-    pub(super) fn add(
-        &mut self,
-        fault: &Fault,
-        subject: &Subject<'_>,
-        draw: (u64, usize, u64),
-        injected: &mut BTreeMap<&'static str, u64>,
-    ) {
+    pub(super) fn add(&mut self, fault: &Fault, subject: &Subject<'_>, draw: (u64, usize, u64)) {
         let quirks = &mut self.quirks;
         let mut words = None;
         let struck = match fault {
@@ -108,9 +127,45 @@ impl Plan {
             }
         };
         if struck {
-            *injected.entry(fault.kind()).or_default() += 1;
-            self.words.push(words.unwrap_or_else(|| describe(fault)));
+            let words = words.unwrap_or_else(|| describe(fault));
+            self.strikes.push(Strike { kind: fault.kind(), stage: stage(fault), words });
         }
+    }
+
+    /// To be called when all rules were asked. A call that is answered in its effect's stead meets nothing inside the service, and what a
+    /// rule has in store for the answer of the effect is dropped with the effect.
+    pub(super) fn settle(&mut self) {
+        if self.instead.is_some() {
+            (self.quirks, self.ending) = (Quirks::default(), None);
+            self.strikes.retain(|strike| matches!(strike.stage, Stage::Before | Stage::Instead));
+        }
+    }
+
+    /// The faults that strike whatever the service does: their kinds and words.
+    pub fn certain(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.strikes.iter().filter(|strike| strike.stage != Stage::Inside).map(|strike| (strike.kind, strike.words.as_str()))
+    }
+
+    /// The faults inside the service that made a difference, once the call has had its effect: their kinds and words.
+    pub fn shown(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let shown = |strike: &&Strike| strike.stage == Stage::Inside && self.quirks.have_bitten(strike.kind);
+        self.strikes.iter().filter(shown).map(|strike| (strike.kind, strike.words.as_str()))
+    }
+}
+
+fn stage(fault: &Fault) -> Stage {
+    match fault {
+        Fault::Delay { .. } => Stage::Before,
+        Fault::Throttle(_) | Fault::ServerError(_) | Fault::Reset => Stage::Instead,
+        Fault::LoseAnswer | Fault::Hang { .. } | Fault::Slow { .. } | Fault::Truncate => Stage::After,
+        Fault::EmptyPage
+        | Fault::ShortPage(_)
+        | Fault::RepeatPage
+        | Fault::LateListing { .. }
+        | Fault::ParentsLookOpen
+        | Fault::ConditionFails
+        | Fault::FailRecords { .. }
+        | Fault::SplitBefore => Stage::Inside,
     }
 }
 

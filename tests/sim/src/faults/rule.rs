@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::{Subject, Tally};
 use super::draw::Draw;
+use super::service::Service;
 use super::spelling::{ServerError, Throttle};
 
 /// A rule. A call that matches it meets its fault by chance or by script.
@@ -12,6 +13,9 @@ use super::spelling::{ServerError, Throttle};
 pub struct Rule {
     /// An operation such as `GetRecords` or `PutObject`, or `*` for every operation that can meet the fault.
     pub operation: String,
+    /// Only calls of this service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// Only calls that name a table, a stream or an object whose name contains this. GetRecords names nothing but its iterator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
@@ -78,12 +82,12 @@ pub enum Fault {
     ShortPage(usize),
     /// GetRecords: the next iterator leads to the same page again.
     RepeatPage,
-    /// DescribeStream: shards younger than this are not shown yet.
+    /// DescribeStream of DynamoDB Streams: shards younger than this are not shown yet.
     LateListing {
         /// How old a shard must be to be shown.
         ms: i64,
     },
-    /// DescribeStream: a closed shard whose children are shown still looks open.
+    /// DescribeStream of DynamoDB Streams: a closed shard whose children are shown still looks open.
     ParentsLookOpen,
     /// A conditional write is refused as if somebody else had written in between. S3 says 409 ConditionalRequestConflict.
     ConditionFails,
@@ -142,11 +146,14 @@ impl Fault {
         }
     }
 
-    /// Whether an operation can meet it.
-    fn concerns(&self, operation: &str) -> bool {
+    /// Whether an operation of a service can meet it.
+    pub(super) fn concerns(&self, service: Option<Service>, operation: &str) -> bool {
+        // Kinesis has an operation of this name too, and lists its shards as they are.
+        let is_described = operation == "DescribeStream" && service == Some(Service::DynamoDbStreams);
         match self {
             Self::EmptyPage | Self::ShortPage(_) | Self::RepeatPage => operation == "GetRecords",
-            Self::LateListing { .. } | Self::ParentsLookOpen => operation == "DescribeStream",
+            Self::LateListing { ms } => is_described && *ms > 0,
+            Self::ParentsLookOpen => is_described,
             Self::ConditionFails => {
                 let conditional = ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems", "PutObject", "CompleteMultipartUpload"];
                 conditional.contains(&operation)
@@ -168,12 +175,13 @@ impl Fault {
 impl Rule {
     /// A rule for every call of an operation.
     pub fn new(operation: &str, fault: Fault, chance: Chance) -> Self {
-        Self { operation: operation.to_owned(), resource: None, worker: None, fault, chance, from: None, until: None }
+        Self { operation: operation.to_owned(), service: None, resource: None, worker: None, fault, chance, from: None, until: None }
     }
 
     fn matches(&self, subject: &Subject<'_>) -> bool {
         (self.operation == "*" || self.operation == subject.operation)
-            && self.fault.concerns(subject.operation)
+            && self.service.is_none_or(|service| subject.service == Some(service))
+            && self.fault.concerns(subject.service, subject.operation)
             && self.worker.as_deref().is_none_or(|worker| worker == subject.worker)
             && self.from.is_none_or(|from| subject.now >= from)
             && self.until.is_none_or(|until| subject.now < until)

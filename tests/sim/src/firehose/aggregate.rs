@@ -8,50 +8,42 @@ use md5::{Digest, Md5};
 const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 const DIGEST: usize = 16;
 
-/// One of the records that were packed together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubRecord {
-    /// Its partition key.
-    pub partition_key: String,
-    /// Its explicit hash key, if it has one.
-    pub explicit_hash_key: Option<String>,
-    /// Its bytes.
-    pub data: Bytes,
-}
-
-/// Unpacks a record. `None` when it is a plain record.
-pub fn unpack(record: &Bytes) -> Option<Vec<SubRecord>> {
+/// Unpacks a record into the bytes of those that were packed together. `None` when it is a plain record.
+pub(super) fn unpack(record: &Bytes) -> Option<Vec<Bytes>> {
     let content = record.strip_prefix(&MAGIC)?;
     let (message, digest) = content.split_at_checked(content.len().checked_sub(DIGEST)?)?;
     if message.is_empty() || Md5::digest(message)[..] != *digest {
         return None;
     }
-    let (mut keys, mut hashes, mut packed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut hashes, mut packed) = (0, 0, Vec::new());
     let mut message = Message(message);
     while let Some(field) = message.field()? {
         match field {
-            (1, Value::Bytes(key)) => keys.push(str::from_utf8(key).ok()?),
-            (2, Value::Bytes(hash)) => hashes.push(str::from_utf8(hash).ok()?),
+            (1 | 2, Value::Bytes(text)) if str::from_utf8(text).is_err() => return None,
+            (1, Value::Bytes(_)) => keys += 1,
+            (2, Value::Bytes(_)) => hashes += 1,
             (3, Value::Bytes(sub)) => packed.push(sub),
             _ => {}
         }
     }
     // The tables may stand behind the records that refer to them.
-    packed.into_iter().map(|sub| sub_record(sub, &keys, &hashes, record)).collect()
+    packed.into_iter().map(|sub| data(sub, keys, hashes, record)).collect()
 }
 
-fn sub_record(message: &[u8], keys: &[&str], hashes: &[&str], whole: &Bytes) -> Option<SubRecord> {
-    let (mut key, mut hash, mut data) = (None, None, None);
+/// The bytes of a packed record, which refers to a partition key and perhaps to an explicit hash key, by their numbers.
+fn data(message: &[u8], keys: u64, hashes: u64, whole: &Bytes) -> Option<Bytes> {
+    let (mut has_key, mut data) = (false, None);
     let mut message = Message(message);
     while let Some(field) = message.field()? {
         match field {
-            (1, Value::Number(index)) => key = Some(*keys.get(usize::try_from(index).ok()?)?),
-            (2, Value::Number(index)) => hash = Some(*hashes.get(usize::try_from(index).ok()?)?),
+            (1, Value::Number(index)) if index < keys => has_key = true,
+            (2, Value::Number(index)) if index < hashes => {}
+            (1 | 2, Value::Number(_)) => return None,
             (3, Value::Bytes(bytes)) => data = Some(whole.slice_ref(bytes)),
             _ => {}
         }
     }
-    Some(SubRecord { partition_key: key?.to_owned(), explicit_hash_key: hash.map(str::to_owned), data: data? })
+    data.filter(|_| has_key)
 }
 
 /// A protocol buffer, read from its front.
@@ -120,20 +112,14 @@ pub(super) mod tests {
 
     #[test]
     fn packed_records_come_out_in_order() {
-        let record = |key: &str, data: &'static [u8]| SubRecord {
-            partition_key: key.to_owned(),
-            explicit_hash_key: None,
-            data: Bytes::from_static(data),
-        };
-        assert_eq!(unpack(&Bytes::from_static(PACKED)), Some(vec![record("pk1", b"A"), record("pk2", b"B")]));
+        assert_eq!(unpack(&Bytes::from_static(PACKED)), Some(vec![Bytes::from_static(b"A"), Bytes::from_static(b"B")]));
     }
 
     #[test]
     fn hash_keys_tags_and_unknown_fields_are_understood_in_any_order() {
         let record = b"\x1a\x11\x22\x03\x0a\x01t\x1a\x01C\x10\x00\x08\x00\x25....";
         let message = [&record[..], b"\x39........", b"\x0a\x02pk", b"\x12\x017"].concat();
-        let expected = SubRecord { partition_key: "pk".into(), explicit_hash_key: Some("7".into()), data: Bytes::from_static(b"C") };
-        assert_eq!(unpack(&sealed(&message)), Some(vec![expected]));
+        assert_eq!(unpack(&sealed(&message)), Some(vec![Bytes::from_static(b"C")]));
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl DeliveryStream {
         }
         for record in records {
             match aggregate::unpack(&record.data) {
-                Some(packed) => packed.iter().for_each(|sub| self.add(&sub.data, record.arrived, now)),
+                Some(packed) => packed.iter().for_each(|data| self.add(data, record.arrived, now)),
                 None => self.add(&record.data, record.arrived, now),
             }
         }

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use super::stream::{DataStream, Distribution, Settings, StreamMode};
 use super::{Kinesis, StreamReference, invalid};
 use crate::call::{Answer, ApiError, Call, answer};
-use crate::encoding::{constraint, seconds};
+use crate::encoding::{ACCOUNT, constraint, seconds};
 use crate::journal::Event;
 
 const LONGEST_NAME: usize = 128;
+/// How many shards an account may have open, AWS's default quota in its largest regions.
+const MOST_SHARDS: usize = 20_000;
 /// How many shards a stream in on-demand mode begins with.
 const ON_DEMAND_SHARDS: u32 = 4;
 /// The retention period in hours: the usual and the longest.
@@ -93,6 +95,16 @@ impl Kinesis {
         let max_record = record_size(input.max_record_size.unwrap_or(USUAL_RECORD))?;
         if let Some(stream) = self.streams.get(&name) {
             return Err(ApiError::new("ResourceInUseException", format!("Stream {} already exists.", stream.title())));
+        }
+        let present: usize = self.streams.values().map(|stream| stream.open_shards().count()).sum();
+        if present.saturating_add(usize::try_from(shards).unwrap_or(usize::MAX)) > MOST_SHARDS {
+            return Err(ApiError::new(
+                "LimitExceededException",
+                format!(
+                    "This request would exceed the shard limit for the account {ACCOUNT} in us-east-1. Current shard count for the account: \
+                     {present}. Limit: {MOST_SHARDS}. Number of additional shards that would have resulted from this request: {shards}."
+                ),
+            ));
         }
         let settings = Settings { mode, distribution, retention_hours: USUAL_RETENTION, max_record, tags: input.tags };
         let mut stream = DataStream::new(name.clone(), shards, settings, call.now);
@@ -249,6 +261,8 @@ mod tests {
             (json!({"StreamName": "a b", "ShardCount": 1}), "ValidationException"),
             (json!({"StreamName": "events"}), "ValidationException"),
             (json!({"StreamName": "events", "ShardCount": 0}), "ValidationException"),
+            (json!({"StreamName": "events", "ShardCount": 20_000}), "LimitExceededException"),
+            (json!({"StreamName": "events", "ShardCount": 4_294_967_295_u32}), "LimitExceededException"),
             (json!({"StreamName": "events", "ShardCount": 1, "MaxRecordSizeInKiB": 512}), "ValidationException"),
             (json!({"StreamName": "events", "ShardCount": 1, "RecordDistributionStrategy": "AUTO"}), "ValidationException"),
         ] {

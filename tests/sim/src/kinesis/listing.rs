@@ -142,7 +142,7 @@ impl ListShards {
             return Err(invalid(message));
         }
         let listing: Continuation = unseal(token).ok_or_else(|| invalid("Invalid NextToken."))?;
-        if now - listing.issued > TOKEN_LIFE {
+        if now.saturating_sub(listing.issued) > TOKEN_LIFE {
             let message = format!("NextToken has expired: it was issued more than {} seconds ago.", TOKEN_LIFE / 1_000);
             return Err(ApiError::new("ExpiredNextTokenException", message));
         }
@@ -204,7 +204,7 @@ fn shard_id(text: &str) -> Result<ShardId, ApiError> {
 #[cfg(test)]
 mod tests {
     use crate::kinesis::ShardId;
-    use crate::kinesis::testing::{Account, START};
+    use crate::kinesis::testing::{Account, START, encoded};
     use serde_json::{Value, json};
 
     fn ids(answer: &Value) -> Vec<u32> {
@@ -281,6 +281,9 @@ mod tests {
         assert_eq!(list(&mut account, token), Err("InvalidArgumentException"));
         assert_eq!(account.kinesis("ListShards", json!({"NextToken": "AAAA"})).unwrap_err().code, "InvalidArgumentException");
         assert_eq!(list(&mut account, json!({"MaxResults": 0})), Err("ValidationException"));
+        let forged = json!({"stream": "orders", "created": START, "selection": "All", "after": null, "issued": i64::MIN});
+        let forged = json!({"NextToken": encoded(forged.to_string())});
+        assert_eq!(account.kinesis("ListShards", forged).unwrap_err().code, "ExpiredNextTokenException");
     }
 
     #[test]

@@ -62,7 +62,7 @@ impl SequenceNumber {
 
     /// The least position behind this one.
     pub(crate) fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// Whether both numbers were given out by the same stream.
@@ -109,6 +109,12 @@ mod tests {
         assert_eq!(numbers.map(|number| number.shard().0), [2, 1, 0]);
         assert_eq!(texts.map(|text| SequenceNumber::parse(&text)), numbers.map(Some));
         assert!(numbers[0].of_the_stream_of(numbers[1]) && !numbers[1].of_the_stream_of(numbers[2]));
+    }
+
+    #[test]
+    fn behind_the_last_number_there_is_nothing() {
+        let last = SequenceNumber::parse(&format!("{HEAD}{}", u128::MAX)).unwrap();
+        assert_eq!(last.next(), last);
     }
 
     #[test]

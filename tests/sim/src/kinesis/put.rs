@@ -129,7 +129,7 @@ impl Entry {
 }
 
 /// Reads a hash key: decimal digits without leading zeros. `member`: where in the request it stands.
-pub(super) fn hash_key(text: &str, member: &str) -> Result<u128, ApiError> {
+pub(crate) fn hash_key(text: &str, member: &str) -> Result<u128, ApiError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) || text.is_empty() || text.len() > 39 || (text.len() > 1 && text.starts_with('0')) {
         return Err(constraint(member, "satisfy regular expression pattern: 0|([1-9]\\d{0,38})"));
     }
@@ -145,11 +145,14 @@ impl DataStream {
         if let (true, Some(first)) = (call.quirks.split_before, records.first()) {
             let owner = self.owner(self.hash(&first.partition_key, first.explicit_hash));
             // A range too narrow for two is left whole.
-            self.split_in_the_middle(owner, call.now, call.journal).ok();
+            if self.split_in_the_middle(owner, call.now, call.journal).is_ok() {
+                call.quirks.bite("split_before");
+            }
         }
         let outcome = |(index, record): (usize, NewRecord)| {
             let hash = self.hash(&record.partition_key, record.explicit_hash);
             if let Some((_, code)) = call.quirks.failed_records.iter().find(|(failed, _)| *failed == index) {
+                call.quirks.bite("fail_records");
                 return self.failure(code, self.owner(hash));
             }
             let NewRecord { partition_key, data, .. } = record;
@@ -232,6 +235,10 @@ mod tests {
         assert_eq!(answer["Records"][1]["ErrorMessage"], message);
         assert_eq!(answer["Records"][1].get("SequenceNumber"), None);
         assert_eq!(account.journalled_puts(), ["a", "c"]);
+        assert!(account.have_bitten("fail_records"));
+        account.quirks.failed_records = vec![(7, "InternalFailure")];
+        account.kinesis("PutRecords", records(&["e"])).unwrap();
+        assert!(!account.have_bitten("fail_records"), "there is no eighth record");
         account.quirks.failed_records = vec![(0, "InternalFailure")];
         let error = account.kinesis("PutRecord", json!({"StreamName": "orders", "PartitionKey": "a", "Data": ""})).unwrap_err();
         assert_eq!((error.status, error.code), (500, "InternalFailure"));
@@ -244,6 +251,7 @@ mod tests {
         let answer = account.kinesis("PutRecords", records(&["pk1", "pk2"])).unwrap();
         let shards: Vec<String> = answer["Records"].as_array().unwrap().iter().map(|record| text(&record["ShardId"])).collect();
         assert_eq!(shards, ["shardId-000000000003", "shardId-000000000000"]);
+        assert!(account.have_bitten("split_before"));
         assert_eq!(account.events()[1], "shard shardId-000000000001 continues in shardId-000000000002, shardId-000000000003");
     }
 

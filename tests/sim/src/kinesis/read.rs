@@ -122,7 +122,7 @@ impl Kinesis {
             return Err(constraint("limit", &format!("have value less than or equal to {MOST_RECORDS}")));
         }
         let cursor: Cursor = unseal(&shard_iterator).ok_or_else(|| invalid("Invalid ShardIterator."))?;
-        if call.now - cursor.issued > ITERATOR_LIFE {
+        if call.now.saturating_sub(cursor.issued) > ITERATOR_LIFE {
             let (issued, now) = (calendar(cursor.issued), calendar(call.now));
             let message = format!(
                 "Iterator expired. The iterator was created at time {issued} while right now it is {now} which is further in the future \
@@ -140,10 +140,10 @@ impl Kinesis {
 /// Reads a page from an iterator on.
 fn read<'a>(stream: &'a DataStream, shard: &'a Shard, cursor: Cursor, limit: usize, call: &Call<'_>) -> Page<'a> {
     let quirks = call.quirks;
-    let limit = if quirks.empty_page { 0 } else { limit.min(quirks.short_page.unwrap_or(limit)) };
+    let tampered = if quirks.empty_page { 0 } else { limit.min(quirks.short_page.unwrap_or(limit)) };
     let mut ahead = shard.from(cursor.position).peekable();
     let (mut records, mut size, mut position) = (Vec::new(), 0, cursor.position);
-    while records.len() < limit {
+    while records.len() < tampered {
         let Some(record) = ahead.next_if(|record| records.is_empty() || size + record.size() <= LARGEST_PAGE) else { break };
         size += record.size();
         position = record.sequence.next();
@@ -155,7 +155,18 @@ fn read<'a>(stream: &'a DataStream, shard: &'a Shard, cursor: Cursor, limit: usi
         });
     }
     let millis_behind_latest = ahead.peek().map_or(0, |record| (call.now - record.arrived).max(0));
-    let end = shard.closed.is_some() && ahead.peek().is_none() && !quirks.empty_page && !quirks.repeat_page;
+    let honest_end = shard.closed.is_some() && ahead.peek().is_none();
+    let is_cut = records.len() == tampered && tampered < limit;
+    if is_cut && ahead.peek().is_some_and(|record| records.is_empty() || size + record.size() <= LARGEST_PAGE) {
+        quirks.bite(if quirks.empty_page { "empty_page" } else { "short_page" });
+    }
+    if quirks.empty_page && honest_end {
+        quirks.bite("empty_page");
+    }
+    if quirks.repeat_page && (honest_end || !records.is_empty()) {
+        quirks.bite("repeat_page");
+    }
+    let end = honest_end && !quirks.empty_page && !quirks.repeat_page;
     let next = Cursor { position: if quirks.repeat_page { cursor.position } else { position }, issued: call.now, ..cursor };
     let child = |child: &Shard| Child { shard_id: child.id, parent_shards: child.parents.clone(), hash_key_range: child.range.describe() };
     Page {
@@ -269,6 +280,18 @@ mod tests {
         ] {
             assert_eq!(code(shard, kind, with.clone()).code, expected, "{kind} {with}");
         }
+    }
+
+    #[test]
+    fn a_forged_iterator_is_as_old_as_it_says() {
+        let mut account = Account::with_stream("orders", 1);
+        let sequence = account.put("key", "a").1;
+        let mut forged = |issued: i64| {
+            let cursor = json!({"stream": "orders", "created": START, "shard": 0, "position": sequence, "issued": issued});
+            account.kinesis("GetRecords", json!({"ShardIterator": encoded(cursor.to_string())})).map_err(|error| error.code)
+        };
+        assert_eq!(forged(i64::MIN), Err("ExpiredIteratorException"));
+        assert!(forged(i64::MAX).is_ok());
     }
 
     #[test]

@@ -21,12 +21,14 @@ pub(crate) struct Account {
     pub(crate) now: i64,
     /// What goes wrong with the next call.
     pub(crate) quirks: Quirks,
+    /// What went wrong with the last call.
+    last: Quirks,
 }
 
 impl Account {
     pub(crate) fn new() -> Self {
         let (kinesis, firehose, buckets) = (Kinesis::default(), Firehose::default(), Buckets::default());
-        Self { kinesis, firehose, buckets, journal: Journal::keeping(), now: START, quirks: Quirks::default() }
+        Self { kinesis, firehose, buckets, journal: Journal::keeping(), now: START, quirks: Quirks::default(), last: Quirks::default() }
     }
 
     pub(crate) fn with_stream(name: &str, shards: usize) -> Self {
@@ -53,8 +55,15 @@ impl Account {
         let (journal, quirks) = (self.journal.clone(), std::mem::take(&mut self.quirks));
         let body = Vec::from(body.to_string());
         let call = Call { worker: "tester", now: self.now, operation, body: &body, quirks: &quirks, journal: &journal };
-        let answer = service(self, &call)?;
+        let answer = service(self, &call);
+        self.last = quirks;
+        let answer = answer?;
         Ok(if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer).unwrap() })
+    }
+
+    /// Whether a quirk made a difference to the last call.
+    pub(crate) fn have_bitten(&self, kind: &str) -> bool {
+        self.last.have_bitten(kind)
     }
 
     /// Puts a record into the stream `orders`, and gives its shard and sequence number.

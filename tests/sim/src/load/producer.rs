@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::template::REGION;
 use crate::call::{Answer, ApiError, answer};
+use crate::kinesis::hash_key;
 
 /// Shards that the answers of PutRecords have digits for.
 pub(super) const MOST_SHARDS: usize = 10_000;
@@ -40,13 +41,10 @@ impl Shards {
 
     /// The shard that a record goes to.
     pub(super) fn of(self, partition_key: &str, explicit_hash_key: Option<&str>) -> Result<usize, ApiError> {
-        if self.count == 1 {
-            return Ok(0);
-        }
         let hash = match explicit_hash_key {
-            Some(digits) => digits
-                .parse()
-                .map_err(|_| ApiError::new("InvalidArgumentException", format!("ExplicitHashKey {digits} is not in the hash range")))?,
+            Some(digits) => hash_key(digits, "explicitHashKey")?,
+            // The only shard takes whatever its hash.
+            None if self.count == 1 => return Ok(0),
             None => u128::from_be_bytes(Md5::digest(partition_key).into()),
         };
         // The upper half of the hash decides, scaled to the number of shards.
@@ -139,7 +137,7 @@ mod tests {
         }
         // MD5 of "pk1" is 329398341438914906102347661116985167824, in the upper half, and that of "a" is in the lower half.
         assert_eq!([("pk1", 1), ("a", 0)].map(|(key, _)| Shards::new(2, 0).of(key, None).unwrap()), [1, 0]);
-        assert_eq!(Shards::new(2, 0).of("", Some("x")).unwrap_err().code, "InvalidArgumentException");
+        assert_eq!(Shards::new(2, 0).of("", Some("x")).unwrap_err().code, "ValidationException");
     }
 
     #[test]

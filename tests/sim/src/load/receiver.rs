@@ -14,6 +14,7 @@ use super::payload::Reader;
 use super::plan::Plan;
 use super::producer::Shards;
 use crate::call::{Answer, ApiError};
+use crate::encoding::constraint;
 
 /// Records of a call, of both services.
 const MOST_RECORDS: usize = 500;
@@ -24,6 +25,9 @@ const KINESIS_CALL: usize = 10 * 1_024 * KIB;
 /// Firehose: bytes of a record, and of all of them.
 const FIREHOSE_RECORD: usize = 1_000 * KIB;
 const FIREHOSE_CALL: usize = 4 * 1_024 * KIB;
+
+/// Kinesis: characters of a partition key.
+const LONGEST_KEY: usize = 256;
 
 /// Digits of a sequence number or a record id that count up.
 const COUNTED: usize = 18;
@@ -60,9 +64,9 @@ struct PutRecords<'a> {
 struct Entry<'a> {
     #[serde(borrow)]
     data: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     partition_key: Cow<'a, str>,
-    explicit_hash_key: Option<&'a str>,
+    explicit_hash_key: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -83,11 +87,12 @@ struct Datum<'a> {
 struct Limits {
     record: usize,
     call: usize,
-    error: &'static str,
+    /// The code of the error for a record that is too large.
+    large_record: &'static str,
 }
 
-const KINESIS: Limits = Limits { record: KINESIS_RECORD, call: KINESIS_CALL, error: "ValidationException" };
-const FIREHOSE: Limits = Limits { record: FIREHOSE_RECORD, call: FIREHOSE_CALL, error: "InvalidArgumentException" };
+const KINESIS: Limits = Limits { record: KINESIS_RECORD, call: KINESIS_CALL, large_record: "InvalidArgumentException" };
+const FIREHOSE: Limits = Limits { record: FIREHOSE_RECORD, call: FIREHOSE_CALL, large_record: "ValidationException" };
 
 impl Receiver {
     pub(super) fn new(plan: Arc<Plan>, shards: Shards) -> Self {
@@ -104,7 +109,10 @@ impl Receiver {
     pub(super) fn put_records(&self, body: &[u8]) -> Answer {
         let request: PutRecords<'_> = parse(body)?;
         // Before anything is entered, since a wrong hash key refuses the call.
-        let shards = request.records.iter().map(|entry| self.shards.of(&entry.partition_key, entry.explicit_hash_key));
+        let shards = request.records.iter().map(|entry| {
+            check_key(&entry.partition_key)?;
+            self.shards.of(&entry.partition_key, entry.explicit_hash_key.as_deref())
+        });
         let shards: Vec<usize> = shards.collect::<Result<_, _>>()?;
         let first = self.take(&KINESIS, request.records.iter().map(|entry| (entry.data.as_ref(), entry.partition_key.len())))?;
         let mut json = Vec::with_capacity(ANSWERED * (1 + request.records.len()));
@@ -135,11 +143,9 @@ impl Receiver {
 
     /// Decodes and enters a call's records, each with the length of its partition key, and gives the first one's number.
     fn take<'a>(&self, limits: &Limits, records: impl ExactSizeIterator<Item = (&'a str, usize)>) -> Result<usize, ApiError> {
-        let refused = |message: String| ApiError::new(limits.error, message);
         let count = records.len();
         if !(1..=MOST_RECORDS).contains(&count) {
-            let problem = format!("{count} records: between 1 and {MOST_RECORDS} are expected");
-            return Err(refused(format!("1 validation error detected: Value at 'records' failed to satisfy constraint: {problem}")));
+            return Err(constraint("records", &format!("have length between 1 and {MOST_RECORDS}, not {count}")));
         }
         let mut found = Vec::with_capacity(count);
         let (mut data, mut bytes, mut size) = (Vec::new(), 0, 0);
@@ -149,14 +155,16 @@ impl Receiver {
                 return Err(ApiError::new("SerializationException", "Data is not base64"));
             }
             if data.len() + key > limits.record {
-                return Err(refused(format!("a record has {} bytes; at most {} are allowed", data.len() + key, limits.record)));
+                let message = format!("a record has {} bytes; at most {} are allowed", data.len() + key, limits.record);
+                return Err(ApiError::new(limits.large_record, message));
             }
             bytes += data.len();
             size += data.len() + key;
             self.reader.events(&self.plan, &data, &mut |event| found.push(event));
         }
         if size > limits.call {
-            return Err(refused(format!("the records have {size} bytes; at most {} are allowed in one call", limits.call)));
+            let message = format!("the records have {size} bytes; at most {} are allowed in one call", limits.call);
+            return Err(ApiError::new("InvalidArgumentException", message));
         }
         let mut books = self.books();
         books.ledger.enter(count, bytes, &found);
@@ -168,6 +176,14 @@ impl Receiver {
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A partition key has 1 to 256 characters.
+fn check_key(key: &str) -> Result<(), ApiError> {
+    if key.is_empty() || (key.len() > LONGEST_KEY && key.chars().count() > LONGEST_KEY) {
+        return Err(constraint("partitionKey", &format!("have length between 1 and {LONGEST_KEY}")));
+    }
+    Ok(())
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {

@@ -4,6 +4,7 @@
 //! wait for children. DescribeTable calls it enabled, or they would not start. Nothing expires and nothing is trimmed: an iterator is a
 //! position, good for as long as the server runs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::plan::{LOT_CHANGES, Plan};
 use super::template::{REGION, Template};
 use crate::call::{Answer, ApiError, answer};
+use crate::streams::request;
 
 /// Limits of GetRecords: records and bytes of a page. The page's own frame has its room outside of them.
 const MOST_RECORDS: usize = 1_000;
@@ -48,24 +50,25 @@ pub(super) struct Page {
 /// What a request to the stream may hold.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request<'a> {
-    table_name: Option<&'a str>,
-    stream_arn: Option<&'a str>,
-    shard_id: Option<&'a str>,
-    shard_iterator_type: Option<&'a str>,
-    sequence_number: Option<&'a str>,
+struct Request {
+    table_name: Option<String>,
+    stream_arn: Option<String>,
+    shard_id: Option<String>,
+    shard_iterator_type: Option<String>,
+    sequence_number: Option<String>,
     timestamp: Option<f64>,
-    exclusive_start_shard_id: Option<&'a str>,
+    exclusive_start_shard_id: Option<String>,
     shard_filter: Option<Value>,
-    limit: Option<usize>,
+    limit: Option<i64>,
 }
 
 /// A request of GetRecords.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct GetRecords<'a> {
-    shard_iterator: &'a str,
-    limit: Option<usize>,
+    #[serde(borrow)]
+    shard_iterator: Cow<'a, str>,
+    limit: Option<i64>,
 }
 
 impl Stream {
@@ -93,10 +96,10 @@ impl Stream {
 
     /// Answers DescribeTable, and the calls of DynamoDB Streams other than GetRecords. `None` when the call is for another table or stream.
     pub(super) fn call(&self, operation: &str, body: &[u8]) -> Option<Answer> {
-        let request: Request<'_> = serde_json::from_slice(body).ok()?;
-        let ours = match (request.stream_arn, request.table_name) {
-            (Some(stream), _) => stream == self.arn,
-            (None, Some(table)) => table == self.table || table == self.table_arn,
+        let request: Request = serde_json::from_slice(body).ok()?;
+        let ours = match (&request.stream_arn, &request.table_name) {
+            (Some(stream), _) => *stream == self.arn,
+            (None, Some(table)) => *table == self.table || *table == self.table_arn,
             (None, None) => false,
         };
         if !ours {
@@ -124,12 +127,8 @@ impl Stream {
         if shard >= self.shards.len() || position > self.plan.records_of(shard) {
             return Some(Err(invalid()));
         }
-        Some(match request.limit.unwrap_or(MOST_RECORDS) {
-            limit @ 1..=MOST_RECORDS => Ok(self.page(shard, position, limit)),
-            limit => Err(ApiError::validation(format!(
-                "1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: Member must be between 1 and 1000"
-            ))),
-        })
+        let too_many = || ApiError::new("LimitExceededException", "Limit should be less than or equal to 1000");
+        Some(request::limit(request.limit, MOST_RECORDS, too_many).map(|limit| self.page(shard, position, limit)))
     }
 
     fn page(&self, shard: usize, from: usize, limit: usize) -> Page {
@@ -184,17 +183,17 @@ impl Stream {
         format!("{}|{shard}|{position}", self.arn)
     }
 
-    fn iterator(&self, request: &Request<'_>) -> Answer {
+    fn iterator(&self, request: &Request) -> Answer {
         let missing = |what: &str| ApiError::not_found(format!("Requested resource not found: {what}"));
-        let id = request.shard_id.ok_or_else(|| ApiError::validation("ShardId must not be null"))?;
+        let id = request.shard_id.as_deref().ok_or_else(|| ApiError::validation("ShardId must not be null"))?;
         let shard = self.shards.iter().position(|shard| shard == id).ok_or_else(|| missing(&format!("Shard: {id} does not exist")))?;
         let end = self.plan.records_of(shard);
         let at_sequence = || {
-            let sequence = request.sequence_number.unwrap_or_default();
+            let sequence = request.sequence_number.as_deref().unwrap_or_default();
             let found = self.template.find(sequence).and_then(|(lot, place)| self.plan.position(shard, lot, place));
             found.ok_or_else(|| ApiError::validation(format!("Invalid SequenceNumber: {sequence} is not in shard {id}")))
         };
-        let position = match request.shard_iterator_type.unwrap_or_default() {
+        let position = match request.shard_iterator_type.as_deref().unwrap_or_default() {
             "TRIM_HORIZON" => 0,
             "LATEST" => end,
             "AT_SEQUENCE_NUMBER" => at_sequence()?,
@@ -210,14 +209,15 @@ impl Stream {
         answer(&json!({ "ShardIterator": self.iterator_at(shard, position) }))
     }
 
-    fn describe(&self, request: &Request<'_>) -> Answer {
-        let first = match request.exclusive_start_shard_id {
+    fn describe(&self, request: &Request) -> Answer {
+        let first = match request.exclusive_start_shard_id.as_deref() {
             Some(after) => self.shards.iter().position(|shard| shard == after).map_or(self.shards.len(), |shard| shard + 1),
             None => 0,
         };
         // The only filter is that for the children of a shard, and none has any.
         let first = if request.shard_filter.is_some() { self.shards.len() } else { first };
-        let last = self.shards.len().min(first + request.limit.unwrap_or(MOST_SHARDS).clamp(1, MOST_SHARDS));
+        let too_many = || request::invalid("Limit cannot be greater than the maximum: 100");
+        let last = self.shards.len().min(first + request::limit(request.limit, MOST_SHARDS, too_many)?);
         let shards = (first..last).map(|shard| {
             let sequence = |position| {
                 let (lot, place) = self.plan.place(shard, position);

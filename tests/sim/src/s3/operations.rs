@@ -40,6 +40,11 @@ fn ok<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }
 
+/// Refuses a request with preconditions that the simulator does not look at: carried out all the same, it would do harm.
+fn not_supported(given: bool) -> S3Result<()> {
+    if given { Err(s3_error!(NotImplemented, "A header you provided implies functionality that is not implemented")) } else { Ok(()) }
+}
+
 fn length(bytes: &Bytes) -> i64 {
     i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }
@@ -89,6 +94,12 @@ impl S3 for Account {
         let CopySource::Bucket { bucket: from, key: source, .. } = &input.copy_source else {
             return Err(s3_error!(NotImplemented, "only objects of a bucket can be copied"));
         };
+        not_supported(
+            input.copy_source_if_match.is_some()
+                || input.copy_source_if_none_match.is_some()
+                || input.copy_source_if_modified_since.is_some()
+                || input.copy_source_if_unmodified_since.is_some(),
+        )?;
         let replaces = input.metadata_directive.as_ref().is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE);
         let modified = self.0.clock.now();
         let written = self.write(&request, |state, by| {
@@ -190,7 +201,8 @@ impl S3 for Account {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
-        let DeleteObjectInput { bucket, key, .. } = &request.input;
+        let DeleteObjectInput { bucket, key, if_match, if_match_last_modified_time, if_match_size, .. } = &request.input;
+        not_supported(if_match.is_some() || if_match_last_modified_time.is_some() || if_match_size.is_some())?;
         self.write(&request, |state, by| {
             state.buckets.delete(bucket, key, by.now, by.worker, by.journal).then_some(()).ok_or(Refusal::NoSuchBucket)
         })?;
@@ -199,6 +211,9 @@ impl S3 for Account {
 
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
         let DeleteObjectsInput { bucket, delete, .. } = &request.input;
+        let is_conditional =
+            |object: &ObjectIdentifier| object.e_tag.is_some() || object.last_modified_time.is_some() || object.size.is_some();
+        not_supported(delete.objects.iter().any(is_conditional))?;
         let keys = delete.objects.iter().map(|object| object.key.as_str());
         self.write(&request, |state, by| {
             state.buckets.objects(bucket).ok_or(Refusal::NoSuchBucket)?;

@@ -132,7 +132,7 @@ fn unchunk(mut coded: Bytes) -> Option<Bytes> {
         if length == 0 {
             break;
         }
-        if coded.len() < length + 2 || &coded[length..length + 2] != b"\r\n" {
+        if coded.get(length..length.checked_add(2)?)? != b"\r\n" {
             return None;
         }
         chunks.push(coded.split_to(length));
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(unchunk(signed).unwrap(), "hello!");
         assert_eq!(unchunk("A\r\n01234\r\n789\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n").unwrap(), "01234\r\n789");
         assert_eq!(unchunk("0\r\n\r\n").unwrap(), "");
-        for broken in ["5\r\nhell", "5\r\nhello", "5\r\nhello!\r\n0\r\n\r\n", "x\r\n", ""] {
+        for broken in ["5\r\nhell", "5\r\nhello", "5\r\nhello!\r\n0\r\n\r\n", "x\r\n", "ffffffffffffffff\r\nhello\r\n", ""] {
             assert_eq!(unchunk(broken), None, "{broken:?}");
         }
     }

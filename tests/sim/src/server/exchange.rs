@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::header::DATE;
 use hyper::http::request::Parts;
 use hyper::{Request, Response};
@@ -15,15 +15,28 @@ use super::body::AnswerBody;
 use super::connection::Broken;
 use super::{Shared, request};
 use crate::call::ApiError;
-use crate::faults::{Ending, Instead, Plan, Subject};
+use crate::faults::{Ending, Instead, Plan, Service, Subject, Turn};
 use crate::journal::Event;
 use crate::{control, s3};
+
+/// The largest request of a JSON service: DynamoDB takes 16 MB, Kinesis 10 MiB in base64.
+const LARGEST_CALL: usize = 32 << 20;
+/// The largest object in one request. S3 takes 5 GiB, but objects are kept in memory here.
+const LARGEST_OBJECT: usize = 1 << 30;
 
 /// Answers a request, or breaks its connection.
 pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Broken> {
     let (head, body) = request.into_parts();
+    let most = if request::target(&head).is_some() { LARGEST_CALL } else { LARGEST_OBJECT };
+    if body.size_hint().lower() > most as u64 {
+        return Ok(too_large(&shared, &head).map(AnswerBody::Whole));
+    }
     // What has not arrived whole has no effect.
-    let body = body.collect().await.map_err(|_| Broken::Closed)?.to_bytes();
+    let body = match Limited::new(body, most).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Ok(too_large(&shared, &head).map(AnswerBody::Whole)),
+        Err(_) => return Err(Broken::Closed),
+    };
     if let Some(response) = intercepted(&shared, &head, &body) {
         return Ok(response.map(AnswerBody::Whole));
     }
@@ -31,24 +44,42 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> R
         return Ok(response.map(AnswerBody::Whole));
     }
 
+    take(shared, head, body).await
+}
+
+/// Carries a request to its service, with whatever it meets on the way, and brings the answer back.
+pub(super) async fn take(shared: Arc<Shared>, head: Parts, body: Bytes) -> Result<Response<AnswerBody>, Broken> {
     let worker = request::worker(&head);
     let operation = operation(&head);
     let now = shared.cloud.clock.now();
     let path = if request::target(&head).is_some() { "" } else { head.uri.path() };
-    let plan = shared.faults.decide(&Subject { operation, worker, now, path, body: &body });
-    for what in &plan.words {
-        shared.cloud.journal.record(now, worker, Event::Fault { operation: operation.to_owned(), what: what.clone() });
+    let service = Service::of(request::target(&head));
+    let plan = shared.faults.decide(&Subject { service, operation, worker, now, path, body: &body });
+    for (_, what) in plan.certain() {
+        shared.cloud.journal.record(now, worker, Event::Fault { operation: operation.to_owned(), what: what.to_owned() });
     }
     let ending = plan.ending;
-    let waits = !plan.delay.is_zero() || shared.faults.turn(worker, &shared.cloud.clock).is_some();
-    let response = if waits {
+    // A request that is late has not arrived yet, and queues up when it does.
+    let turn = if plan.delay.is_zero() { shared.faults.turn(worker, &shared.cloud.clock) } else { None };
+    let response = if turn.is_some() || !plan.delay.is_zero() {
         // In a task of its own it outlives a connection whose client gives up meanwhile.
-        tokio::spawn(late_effect(shared, head, body, plan)).await.unwrap_or(Err(Broken::Closed))
+        tokio::spawn(late_effect(shared, head, body, plan, turn)).await.unwrap_or(Err(Broken::Closed))
     } else {
         // From here to the effect nothing waits, so nothing can come in between.
         effect(&shared, head, body, &plan).await
     }?;
     finish(response, ending).await
+}
+
+/// The answer to a request that is larger than any service takes.
+fn too_large(shared: &Shared, head: &Parts) -> Response<Bytes> {
+    match request::target(head) {
+        None => s3::too_large(),
+        Some(target) => {
+            let error = ApiError { status: 413, ..ApiError::new("RequestEntityTooLarge", "The request is too large.") };
+            json(target, Err(error), shared.number(), shared.cloud.clock.now())
+        }
+    }
 }
 
 /// What is answered in the models' stead.
@@ -65,12 +96,15 @@ fn operation(head: &Parts) -> &str {
     }
 }
 
-/// The effect of a request that is late or whose worker is paused; none if the server ends before.
-async fn late_effect(shared: Arc<Shared>, head: Parts, body: Bytes, plan: Plan) -> Result<Response<Bytes>, Broken> {
+/// The effect of a request that is late, or that has its turn in the queue of its paused worker; none if the server ends before.
+async fn late_effect(shared: Arc<Shared>, head: Parts, body: Bytes, plan: Plan, mut turn: Option<Turn>) -> Result<Response<Bytes>, Broken> {
     let mut end = shared.open.clone();
     let turn = async {
-        tokio::time::sleep(plan.delay).await;
-        match shared.faults.turn(request::worker(&head), &shared.cloud.clock) {
+        if !plan.delay.is_zero() {
+            tokio::time::sleep(plan.delay).await;
+            turn = shared.faults.turn(request::worker(&head), &shared.cloud.clock);
+        }
+        match turn {
             Some(turn) => Some(turn.come(&shared.cloud.clock).await),
             None => None,
         }
@@ -86,12 +120,14 @@ async fn late_effect(shared: Arc<Shared>, head: Parts, body: Bytes, plan: Plan) 
 async fn effect(shared: &Shared, head: Parts, body: Bytes, plan: &Plan) -> Result<Response<Bytes>, Broken> {
     let (number, now) = (shared.number(), shared.cloud.clock.now());
     let Some(target) = request::target(&head) else {
+        let (worker, operation) = (request::worker(&head).to_owned(), operation(&head).to_owned());
         let mut response = match plan.instead {
             Some(Instead::Reset) => return Err(Broken::Reset),
             Some(Instead::Throttle(_)) => s3::slow_down(),
             Some(Instead::ServerError(error)) => s3::server_error(error),
             None => shared.s3.answer(head, body, &plan.quirks).await,
         };
+        shared.tell_quirks(&worker, &operation, now, plan);
         let headers = response.headers_mut();
         if let Ok(id) = request_id(number).try_into() {
             headers.insert("x-amz-request-id", id);
@@ -111,6 +147,7 @@ async fn effect(shared: &Shared, head: Parts, body: Bytes, plan: &Plan) -> Resul
         }
         None => shared.cloud.call(target, request::worker(&head), &body, &plan.quirks),
     };
+    shared.tell_quirks(request::worker(&head), operation(&head), now, plan);
     Ok(json(target, result, number, now))
 }
 
@@ -136,6 +173,14 @@ async fn finish(response: Response<Bytes>, ending: Option<Ending>) -> Result<Res
 }
 
 impl Shared {
+    /// Counts and writes down what went wrong inside the service.
+    fn tell_quirks(&self, worker: &str, operation: &str, now: i64, plan: &Plan) {
+        self.faults.count_shown(plan);
+        for (_, what) in plan.shown() {
+            self.cloud.journal.record(now, worker, Event::Fault { operation: operation.to_owned(), what: what.to_owned() });
+        }
+    }
+
     /// The number of a request.
     fn number(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1

@@ -1,6 +1,7 @@
 //! The server as its clients see it, over real connections.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Options, Server};
+use super::{Options, Server, Shared, s3};
 use crate::call::{Answer, Intercept};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
@@ -49,6 +50,13 @@ impl Account {
         let faults = Faults::new(1);
         let server = Server::start(cloud.clone(), faults.clone(), options).await.unwrap();
         Self { cloud, faults, server }
+    }
+
+    /// What a connection of a server of this account has.
+    fn shared(&self) -> Arc<Shared> {
+        let (cloud, faults) = (self.cloud.clone(), self.faults.clone());
+        let s3 = s3::Service::new(cloud.clone());
+        Arc::new(Shared { cloud, faults, intercept: None, s3, open: self.server.open.subscribe(), requests: AtomicU64::new(0) })
     }
 
     /// Every call of the operation meets the fault.
@@ -143,6 +151,44 @@ async fn an_interceptor_is_asked_before_faults_and_models() {
     let reply = account.send("w", "POST /", &target("DynamoDBStreams_20120810.GetRecords"), "12345").await.unwrap();
     assert_eq!((reply.status, reply.text()), (200, "w 5"));
     assert!(account.send("w", "POST /", &target("DynamoDBStreams_20120810.ListStreams"), "{}").await.is_err());
+}
+
+#[tokio::test]
+async fn load_mode_refuses_faults_and_pauses() {
+    let account = Account::with(Options { intercept: Some(Arc::new(Fast)), ..Options::default() }).await;
+    for (request, body) in [("PUT /_sim/faults", r#"{"rules": []}"#), ("POST /_sim/pause", r#"{"worker": "w", "seconds": 1}"#)] {
+        let reply = account.send("", request, &[], body).await.unwrap();
+        assert_eq!(reply.status, 409, "{request}");
+        assert!(reply.text().contains("load mode has neither faults nor pauses"), "{}", reply.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_jump_of_the_clock_makes_due_is_done_at_once() {
+    let account = Account::new().await;
+    let call = async |operation: &str, body: Value| {
+        let target = format!("Firehose_20150804.{operation}");
+        account.send("w", "POST /", &[("x-amz-target", &target)], body.to_string()).await.unwrap().status
+    };
+    let destination = json!({"BucketARN": "arn:aws:s3:::lake", "RoleARN": "arn:aws:iam::000000000000:role/r"});
+    let stream = json!({"DeliveryStreamName": "events", "S3DestinationConfiguration": destination});
+    assert_eq!(call("CreateDeliveryStream", stream).await, 200);
+    assert_eq!(call("PutRecord", json!({"DeliveryStreamName": "events", "Record": {"Data": "eA=="}})).await, 200);
+    account.send("", "POST /_sim/clock", &[], r#"{"advance_seconds": 3600}"#).await.unwrap();
+    assert_eq!(account.cloud.state().buckets.objects("lake").unwrap().len(), 1);
+    let reply = account.send("", "POST /_sim/clock", &[], r#"{"advance_seconds": 1e15}"#).await.unwrap();
+    assert_eq!(reply.status, 400, "the clock has an end");
+}
+
+#[tokio::test]
+async fn an_entry_of_the_journal_is_one_line() {
+    let account = Account::new().await;
+    account.put("w", "a%0Ab", "x").await.unwrap();
+    account.put("w", "c", "x").await.unwrap();
+    let reply = account.send("", "GET /_sim/journal?since=0", &[], "").await.unwrap();
+    let lines: Vec<_> = reply.text().lines().map(|line| line.split_once(" creates ").unwrap().1).collect();
+    assert_eq!(lines, [r"a\nb (1 bytes)", "c (1 bytes)"]);
+    assert_eq!(reply.header("x-sim-first"), "0");
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ struct ListedShard<'a> {
 struct SequenceNumberRange<'a> {
     starting_sequence_number: &'a Sequence,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ending_sequence_number: Option<&'a Sequence>,
+    ending_sequence_number: Option<Sequence>,
 }
 
 impl Streams {
@@ -141,17 +141,27 @@ impl Streams {
         } else {
             BTreeSet::new()
         };
-        let shards: Vec<_> = stream
-            .shards
-            .range::<str, _>((start, Bound::Unbounded))
-            .filter(|(_, shard)| is_shown(shard) && parent.is_none_or(|parent| shard.parent.as_deref() == Some(parent)))
+        let wanted = stream.shards.range::<str, _>((start, Bound::Unbounded));
+        let wanted = wanted.filter(|(_, shard)| parent.is_none_or(|parent| shard.parent.as_deref() == Some(parent)));
+        if wanted.clone().take(limit).any(|(_, shard)| !is_shown(shard)) {
+            call.quirks.bite("late_listing");
+        }
+        let ending = |id: &str, shard: &'_ Shard| {
+            if shard.end.is_some() && look_open.contains(id) {
+                call.quirks.bite("parents_look_open");
+                return None;
+            }
+            shard.end.as_ref().map(|end| end.sequence.clone())
+        };
+        let shards: Vec<_> = wanted
+            .filter(|(_, shard)| is_shown(shard))
             .take(limit)
             .map(|(id, shard)| ListedShard {
                 shard_id: id,
                 parent_shard_id: shard.parent.as_deref(),
                 sequence_number_range: SequenceNumberRange {
                     starting_sequence_number: &shard.starting,
-                    ending_sequence_number: shard.end.as_ref().filter(|_| !look_open.contains(id.as_str())).map(|end| &end.sequence),
+                    ending_sequence_number: ending(id, shard),
                 },
             })
             .collect();
@@ -215,7 +225,7 @@ mod tests {
         let arn = service.stream.clone();
         let description = service.describe(&json!({}));
         let shard = &service.shards()[0];
-        let starting = service.streams.shard(&arn, shard).unwrap().starting.clone();
+        let starting = service.shard(shard).starting.clone();
         assert_eq!(
             description,
             json!({
@@ -238,14 +248,13 @@ mod tests {
         let description = service.describe(&json!({}));
         assert_eq!(ids(&description)[0], parent);
         let ending = description["Shards"][0]["SequenceNumberRange"]["EndingSequenceNumber"].as_str().unwrap();
-        let view = service.streams.shard(&service.stream, &parent).unwrap();
-        assert_eq!(Some(ending), view.ending.map(Sequence::as_str));
+        assert_eq!(ending, service.shard(&parent).end.as_ref().unwrap().sequence.as_str());
         for shard in &description["Shards"].as_array().unwrap()[1..] {
             assert!(children.iter().any(|child| shard["ShardId"] == json!(child)));
             assert_eq!(shard["ParentShardId"], json!(parent));
             assert_eq!(shard["SequenceNumberRange"].get("EndingSequenceNumber"), None);
             let starting = shard["SequenceNumberRange"]["StartingSequenceNumber"].as_str().unwrap();
-            assert!(Sequence::parse(starting) > Sequence::parse(ending), "a child's numbers lie above its parent's");
+            assert!(Sequence::parse(starting).unwrap() > Sequence::parse(ending).unwrap(), "a child's numbers lie above its parent's");
         }
     }
 
@@ -293,10 +302,12 @@ mod tests {
         service.wait(999);
         let description = service.describe(&json!({}));
         assert_eq!(ids(&description), [root.as_str()]);
+        assert!(service.has_bitten("late_listing"));
         assert!(description["Shards"][0]["SequenceNumberRange"].get("EndingSequenceNumber").is_some(), "the parent shows its end");
         assert!(ids(&service.describe(&json!({"ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": root}}))).is_empty());
         service.wait(1);
         assert_eq!(ids(&service.describe(&json!({})))[1..], child);
+        assert!(!service.has_bitten("late_listing"), "nothing is young enough to be hidden");
     }
 
     #[test]
@@ -311,6 +322,9 @@ mod tests {
             shards.iter().filter(|shard| shard["SequenceNumberRange"].get("EndingSequenceNumber").is_some()).count()
         };
         assert_eq!(ends(&service.describe(&json!({}))), 0);
+        assert!(service.has_bitten("parents_look_open"));
+        service.describe(&json!({"ExclusiveStartShardId": with_child.as_str().max(other.as_str())}));
+        assert!(!service.has_bitten("parents_look_open"), "no closed parent is on the page");
         assert_eq!(ends(&service.describe(&json!({"Limit": 1}))), 0, "also when the children are on another page");
         service.quirks.late_listing = Some(DAY);
         service.wait(2);

@@ -68,7 +68,7 @@ impl ShardIterator {
 
     /// Whether it can no longer be used at `now` (milliseconds since the epoch).
     pub(super) fn is_expired(&self, now: i64) -> bool {
-        now - self.issued > LIFE
+        now.saturating_sub(self.issued) > LIFE
     }
 }
 
@@ -120,5 +120,7 @@ mod tests {
         let iterator = &iterators()[0];
         assert!(!iterator.is_expired(iterator.issued + 15 * 60 * 1000));
         assert!(iterator.is_expired(iterator.issued + 15 * 60 * 1000 + 1));
+        let forged = ShardIterator { issued: i64::MIN, ..iterator.clone() };
+        assert!(forged.is_expired(iterator.issued));
     }
 }

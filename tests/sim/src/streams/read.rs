@@ -149,7 +149,7 @@ fn position(stream: &Stream, shard: &Shard, start: Start, now: i64) -> Result<Po
         Start::Latest => Position::After(stream.numbers.last().clone()),
         Start::At(sequence) => Position::At(within(sequence)?),
         Start::After(sequence) => Position::After(within(sequence)?),
-        Start::Since(time) if now - time > DAY => Position::Horizon,
+        Start::Since(time) if now.saturating_sub(time) > DAY => Position::Horizon,
         Start::Since(time) => shard.since(time),
     })
 }
@@ -157,12 +157,20 @@ fn position(stream: &Stream, shard: &Shard, start: Start, now: i64) -> Result<Po
 /// The page, after what goes wrong with it. Whatever that is, no record is lost by it: the next position stays where it has to.
 fn tampered_page(shard: &Shard, position: &Position, limit: usize, call: &Call<'_>) -> Page {
     let quirks = call.quirks;
-    let limit = if quirks.empty_page { 0 } else { limit.min(quirks.short_page.unwrap_or(limit)) };
-    let page = shard.page(position, limit);
-    if quirks.repeat_page {
-        return Page { next: shard.page(position, 0).next, end: false, ..page };
+    let mut page = shard.page(position, limit);
+    let says_something = |page: &Page| !page.records.is_empty() || page.end;
+    if quirks.empty_page && says_something(&page) {
+        quirks.bite("empty_page");
+        page = Page { end: false, ..shard.page(position, 0) };
+    } else if let Some(short) = quirks.short_page.filter(|short| *short < page.records.len()) {
+        quirks.bite("short_page");
+        page = shard.page(position, short);
     }
-    Page { end: page.end && !quirks.empty_page, ..page }
+    if quirks.repeat_page && says_something(&page) {
+        quirks.bite("repeat_page");
+        page = Page { next: shard.page(position, 0).next, end: false, ..page };
+    }
+    page
 }
 
 fn body(shard: &Shard, page: &Page, iterator: &ShardIterator, now: i64) -> String {

@@ -5,18 +5,18 @@ use serde_json::value::RawValue;
 
 use super::numbers::Numbers;
 use super::{NewRecord, REGION, ViewType};
-use crate::item::{AttributeValue, Item};
+use crate::item::{Item, size};
 use crate::sequence::Sequence;
 
 /// A record of a shard.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Record {
     /// Its position.
-    pub sequence: Sequence,
+    pub(super) sequence: Sequence,
     /// When the change was made, in milliseconds since the epoch. The record itself tells the second only.
-    pub at: i64,
+    pub(super) at: i64,
     /// The record as GetRecords spells it.
-    pub json: Box<str>,
+    pub(super) json: Box<str>,
 }
 
 impl Record {
@@ -45,7 +45,7 @@ pub(super) fn render(change: &NewRecord<'_>, view: ViewType, numbers: &mut Numbe
             new_image: new,
             old_image: old,
             sequence_number: &sequence,
-            size_bytes: [Some(change.key), new, old].into_iter().flatten().map(size).sum(),
+            size_bytes: [Some(change.key), new, old].into_iter().flatten().map(size::item).sum(),
             stream_view_type: view,
         },
         user_identity: change.by_ttl.then_some(Identity { principal_id: "dynamodb.amazonaws.com", r#type: "Service" }),
@@ -106,27 +106,6 @@ impl Serialize for Seconds {
             Self::Exponent(seconds) => format!("{seconds:E}"),
         };
         RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
-    }
-}
-
-/// An item's size by DynamoDB's rules for item sizes.
-fn size(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
-}
-
-fn value_size(value: &AttributeValue) -> usize {
-    let digits = |number: &String| number.len().div_ceil(2) + 1;
-    let bytes = |base64: &String| base64.trim_end_matches('=').len() * 3 / 4;
-    match value {
-        AttributeValue::S(text) => text.len(),
-        AttributeValue::N(number) => digits(number),
-        AttributeValue::B(base64) => bytes(base64),
-        AttributeValue::SS(set) => set.iter().map(String::len).sum(),
-        AttributeValue::NS(set) => set.iter().map(digits).sum(),
-        AttributeValue::BS(set) => set.iter().map(bytes).sum(),
-        AttributeValue::M(map) => 3 + map.len() + size(map),
-        AttributeValue::L(list) => 3 + list.iter().map(|element| 1 + value_size(element)).sum::<usize>(),
-        AttributeValue::BOOL(_) | AttributeValue::NULL(_) => 1,
     }
 }
 
@@ -212,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn sizes_count_names_and_values() {
-        let nested =
-            item(json!({"l": {"L": [{"BOOL": true}, {"NULL": true}]}, "m": {"M": {"a": {"B": "AAEC"}}}, "s": {"SS": ["x", "yz"]}}));
-        assert_eq!(size(&nested), (1 + 3 + 4) + (1 + 3 + 1 + 1 + 3) + (1 + 3));
+    fn sizes_are_those_of_items() {
+        let image = item(json!({"id": {"S": "ü"}, "n": {"N": "1000000"}, "m": {"N": "-12345"}}));
+        let value = rendered(ViewType::NewImage, None, Some(&image), false);
+        assert_eq!(value["dynamodb"]["SizeBytes"], 4 + 4 + (1 + 2) + (1 + 5));
     }
 }

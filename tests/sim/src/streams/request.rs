@@ -26,7 +26,7 @@ pub(super) fn length<'a>(member: &str, text: &'a str, shortest: usize, longest: 
 }
 
 /// A page's limit of at least 1; `most` if there is none. What is wrong with more than `most` differs from operation to operation.
-pub(super) fn limit(limit: Option<i64>, most: usize, too_many: impl FnOnce() -> ApiError) -> Result<usize, ApiError> {
+pub(crate) fn limit(limit: Option<i64>, most: usize, too_many: impl FnOnce() -> ApiError) -> Result<usize, ApiError> {
     let Some(limit) = limit else { return Ok(most) };
     match usize::try_from(limit) {
         Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
@@ -46,6 +46,6 @@ pub(super) fn constraint(member: &str, value: &str, complaint: &str) -> ApiError
 }
 
 /// Members break a rule beyond their types.
-pub(super) fn invalid(complaint: &str) -> ApiError {
+pub(crate) fn invalid(complaint: &str) -> ApiError {
     ApiError::validation(format!("One or more parameter values were invalid: {complaint}"))
 }

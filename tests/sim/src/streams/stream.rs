@@ -12,6 +12,9 @@ use super::{DAY, NewRecord, ViewType};
 use crate::call::ApiError;
 use crate::journal::{Event, Journal, Place};
 
+/// The most shards that one is split into at once: what DynamoDB does by doubling takes its time.
+const MOST_CHILDREN: usize = 1_000;
+
 /// A stream of a table.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -84,7 +87,7 @@ impl Stream {
         if shard.end.is_some() {
             return Err(ApiError::validation(format!("shard {id} is closed: closed shards never split")));
         }
-        let Some(ranges) = shard.parts(into) else {
+        let Some(ranges) = Some(into).filter(|into| *into <= MOST_CHILDREN).and_then(|into| shard.parts(into)) else {
             return Err(ApiError::validation(format!("shard {id} cannot be split into {into}")));
         };
         self.close(id, now);

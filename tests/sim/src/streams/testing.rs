@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::shard::Shard;
 use super::{NewRecord, Streams, ViewType};
-use crate::call::{ApiError, Call, Quirks};
+use crate::call::{ApiError, Bitten, Call, Quirks};
 use crate::item::Item;
 use crate::journal::{Event, Journal, Place};
 use crate::sequence::Sequence;
@@ -74,7 +75,12 @@ impl Service {
 
     /// The ids of all shards, whatever a listing shows.
     pub(super) fn shards(&self) -> Vec<String> {
-        self.streams.shards(&self.stream).map(|shard| shard.id.to_owned()).collect()
+        self.streams.by_arn[&self.stream].shards.keys().cloned().collect()
+    }
+
+    /// A shard as it is, whatever a listing shows.
+    pub(super) fn shard(&self, id: &str) -> &Shard {
+        &self.streams.by_arn[&self.stream].shards[id]
     }
 
     /// Writes an item of that hash.
@@ -88,7 +94,7 @@ impl Service {
         let mut new = key.clone();
         new.extend(serde_json::from_value::<Item>(json!({"n": {"N": self.written.to_string()}})).unwrap());
         let record = NewRecord { key: &key, hash, old: None, new: Some(&new), by_ttl: false };
-        self.streams.append(&self.stream, &record, self.now)
+        self.streams.append(&self.stream, &record, self.now, &self.journal)
     }
 
     /// Writes that many items, and gives their positions.
@@ -106,8 +112,14 @@ impl Service {
 
     pub(super) fn call(&mut self, operation: &str, request: &Value) -> Result<Value, ApiError> {
         let body = request.to_string();
+        self.quirks.bitten = Bitten::default();
         let call = Call { worker: "tester", now: self.now, operation, body: body.as_bytes(), quirks: &self.quirks, journal: &self.journal };
         self.streams.call(&call).map(|answer| serde_json::from_slice(&answer).unwrap())
+    }
+
+    /// Whether a quirk made a difference to the last call.
+    pub(super) fn has_bitten(&self, kind: &str) -> bool {
+        self.quirks.have_bitten(kind)
     }
 
     /// DescribeStream of the table's stream.

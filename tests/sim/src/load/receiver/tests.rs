@@ -133,9 +133,9 @@ fn large_records_are_taken_and_too_large_ones_refused_whole() {
     assert!(put_encoded(&receiver, &vec![large.clone(); 25]).is_ok());
     assert_eq!(books(&receiver).repeated, 24);
     let before = books(&receiver);
-    assert_eq!(put_encoded(&receiver, &[large.clone(), padded(KINESIS_RECORD)]).unwrap_err().code, "ValidationException");
-    assert_eq!(put_encoded(&receiver, &vec![large.clone(); 26]).unwrap_err().code, "ValidationException");
-    assert_eq!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD + 1)]).unwrap_err().code, "InvalidArgumentException");
+    assert_eq!(put_encoded(&receiver, &[large.clone(), padded(KINESIS_RECORD)]).unwrap_err().code, "InvalidArgumentException");
+    assert_eq!(put_encoded(&receiver, &vec![large.clone(); 26]).unwrap_err().code, "InvalidArgumentException");
+    assert_eq!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD + 1)]).unwrap_err().code, "ValidationException");
     assert_eq!(put_batch_encoded(&receiver, &vec![large; 11]).unwrap_err().code, "InvalidArgumentException");
     assert_eq!(books(&receiver), before, "nothing of a refused call is entered");
     assert!(put_batch_encoded(&receiver, &[padded(FIREHOSE_RECORD)]).is_ok());
@@ -145,14 +145,21 @@ fn large_records_are_taken_and_too_large_ones_refused_whole() {
 fn what_is_no_request_is_refused() {
     let receiver = receiver(2);
     for (body, code) in [
-        (r#"{"Records":[{"Data":"eA==","PartitionKey":"k","ExplicitHashKey":"-1"}]}"#.to_owned(), "InvalidArgumentException"),
+        (r#"{"Records":[{"Data":"eA==","PartitionKey":"k","ExplicitHashKey":"-1"}]}"#.to_owned(), "ValidationException"),
+        (
+            format!(r#"{{"Records":[{{"Data":"eA==","PartitionKey":"k","ExplicitHashKey":"{}"}}]}}"#, "9".repeat(39)),
+            "InvalidArgumentException",
+        ),
         (r#"{"Records":[]}"#.to_owned(), "ValidationException"),
         (json!({ "Records": vec![json!({ "Data": "", "PartitionKey": "k" }); 501] }).to_string(), "ValidationException"),
         (r#"{"Records":[{"Data":"%%","PartitionKey":"k"}]}"#.to_owned(), "SerializationException"),
-        (r#"{"Records":[{"Data":"eA=="}]}"#.to_owned(), "SerializationException"),
+        (r#"{"Records":[{"Data":"eA=="}]}"#.to_owned(), "ValidationException"),
+        (r#"{"Records":[{"Data":"eA==","PartitionKey":""}]}"#.to_owned(), "ValidationException"),
+        (format!(r#"{{"Records":[{{"Data":"eA==","PartitionKey":"{}"}}]}}"#, "ä".repeat(257)), "ValidationException"),
         ("{".to_owned(), "SerializationException"),
     ] {
         assert_eq!(receiver.put_records(body.as_bytes()).unwrap_err().code, code, "{body:.80}");
     }
+    assert_eq!(put_batch(&receiver, &[]).unwrap_err().code, "ValidationException");
     assert_eq!(books(&receiver), Received { missing: 1_200, ..Received::default() });
 }

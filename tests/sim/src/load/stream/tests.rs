@@ -107,6 +107,16 @@ fn a_page_has_a_thousand_records_or_a_megabyte() {
 }
 
 #[test]
+fn a_request_is_understood_however_its_text_is_escaped() {
+    let stream = stream(1, 100, Profile::Lean);
+    let escaped = |request: Value| request.to_string().replace('/', "\\/");
+    let described = stream.call("DescribeStream", escaped(json!({ "StreamArn": stream.arn })).as_bytes());
+    assert!(described.unwrap().is_ok());
+    let page = stream.records(escaped(json!({ "ShardIterator": stream.iterator_at(0, 0) })).as_bytes());
+    assert_eq!(page.unwrap().unwrap().records, 100);
+}
+
+#[test]
 fn a_limit_that_fits_no_lot_reads_the_same_records() {
     let stream = stream(1, 5_700, Profile::Lean);
     let id = &shard_ids(&stream)[0];
@@ -196,6 +206,13 @@ fn other_streams_and_wrong_iterators_are_told_apart() {
         assert_eq!(records(&format!("{}|{wrong}", stream.arn)).unwrap().unwrap_err().code, "ValidationException");
     }
     let limit = json!({ "ShardIterator": stream.iterator_at(0, 0), "Limit": 1_001 }).to_string();
-    assert_eq!(stream.records(limit.as_bytes()).unwrap().unwrap_err().code, "ValidationException");
+    assert_eq!(stream.records(limit.as_bytes()).unwrap().unwrap_err().code, "LimitExceededException");
+    for limit in [0, -1] {
+        let limit = json!({ "ShardIterator": stream.iterator_at(0, 0), "Limit": limit }).to_string();
+        assert_eq!(stream.records(limit.as_bytes()).unwrap().unwrap_err().code, "ValidationException");
+    }
+    for limit in [0, 101] {
+        assert_eq!(call(&stream, "DescribeStream", json!({ "Limit": limit })).unwrap_err().code, "ValidationException");
+    }
     assert!(stream.call("DescribeStream", br#"{"StreamArn":"arn:aws:dynamodb:other"}"#).is_none());
 }

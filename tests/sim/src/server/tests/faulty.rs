@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::journal::Event;
+use crate::server::exchange;
 
 #[tokio::test]
 async fn a_reset_connection_leaves_no_effect() {
@@ -109,6 +111,23 @@ async fn a_paused_worker_takes_effect_in_order_when_its_pause_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_keeps_its_turn_though_the_pause_ends_before_it_is_looked_at() {
+    let account = Account::new().await;
+    let shared = account.shared();
+    let put = |body: &'static str| {
+        let head = Request::put("/lake/a").header("authorization", "AWS4-HMAC-SHA256 Credential=w/1").body(()).unwrap().into_parts().0;
+        Box::pin(exchange::take(shared.clone(), head, Bytes::from_static(body.as_bytes())))
+    };
+    account.faults.pause("w", i64::MAX);
+    let mut first = put("1");
+    assert!(futures::poll!(&mut first).is_pending());
+    account.faults.pause("w", account.cloud.clock.now());
+    put("2").await.unwrap();
+    first.await.unwrap();
+    assert_eq!(account.object("a").unwrap(), "2", "who comes later writes last");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_can_be_cut_short() {
     let account = Arc::new(Account::new().await);
     account.faults.pause("w", i64::MAX);
@@ -145,4 +164,41 @@ async fn a_conflict_is_told_only_to_conditional_writes() {
     assert_eq!(reply.status, 409);
     assert!(reply.text().contains("ConditionalRequestConflict"));
     assert_eq!(account.object("b"), None);
+    assert_eq!(account.faults.counts(), [("condition_fails", 1)].into(), "where nothing went wrong, nothing is counted");
+    let told = account.cloud.journal.since(0).into_iter().filter(|entry| matches!(entry.event, Event::Fault { .. })).count();
+    assert_eq!(told, 1, "and nothing is told");
+}
+
+#[tokio::test]
+async fn only_a_write_that_would_have_been_carried_out_counts_as_a_failed_condition() {
+    let account = Account::new().await;
+    let call = async |operation: &str, body: Value| {
+        let target = format!("DynamoDB_20120810.{operation}");
+        account.send("w", "POST /", &[("x-amz-target", &target)], body.to_string()).await.unwrap().status
+    };
+    let key = json!([{"AttributeName": "id", "KeyType": "HASH"}]);
+    let definitions = json!([{"AttributeName": "id", "AttributeType": "S"}]);
+    let table = json!({"TableName": "orders", "KeySchema": key, "AttributeDefinitions": definitions, "BillingMode": "PAY_PER_REQUEST"});
+    assert_eq!(call("CreateTable", table).await, 200);
+    account.always("*", &json!("condition_fails"));
+    let put = |condition: &str| {
+        let mut put = json!({"TableName": "orders", "Item": {"id": {"S": "a"}}});
+        if !condition.is_empty() {
+            put["ConditionExpression"] = json!(condition);
+        }
+        put
+    };
+    let transaction = |condition: &str| json!({"TransactItems": [{"Put": put(condition)}]});
+    let mut seen = Vec::new();
+    for (operation, body) in [
+        ("PutItem", put("")),
+        ("PutItem", put("attribute_not_exists(id)")),
+        ("PutItem", put("attribute_exists(id)")),
+        ("TransactWriteItems", transaction("attribute_not_exists(id)")),
+        ("TransactWriteItems", transaction("attribute_exists(id)")),
+    ] {
+        let status = call(operation, body).await;
+        seen.push((status, account.faults.counts().get("condition_fails").copied().unwrap_or_default()));
+    }
+    assert_eq!(seen, [(200, 0), (400, 0), (400, 1), (400, 1), (400, 2)]);
 }

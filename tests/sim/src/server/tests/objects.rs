@@ -1,5 +1,7 @@
 //! S3 over the wire.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 #[tokio::test]
@@ -107,6 +109,63 @@ async fn an_upload_in_parts_becomes_an_object_once() {
     assert_eq!((won.status, account.object("a").unwrap().len()), (200, (5 << 20) + 3));
     assert_eq!(account.send("w", &request, &[], complete).await.unwrap().status, 404);
     assert_eq!(account.writers(), ["w creates a (5 bytes)", "w deletes a", "w creates a (5242883 bytes)"]);
+}
+
+#[tokio::test]
+async fn preconditions_that_are_not_looked_at_are_refused() {
+    let account = Account::new().await;
+    account.put("w", "a", "x").await.unwrap();
+    let keys = r#"<Delete><Object><Key>a</Key><ETag>"other"</ETag></Object></Delete>"#;
+    for (request, headers, body) in [
+        ("DELETE /lake/a", vec![("if-match", "\"other\"")], ""),
+        ("DELETE /lake/a", vec![("x-amz-if-match-size", "7")], ""),
+        ("POST /lake?delete", vec![], keys),
+        ("PUT /lake/b", vec![("x-amz-copy-source", "/lake/a"), ("x-amz-copy-source-if-match", "\"other\"")], ""),
+        (
+            "PUT /lake/b",
+            vec![("x-amz-copy-source", "/lake/a"), ("x-amz-copy-source-if-modified-since", "Thu, 01 Jan 2026 00:00:00 GMT")],
+            "",
+        ),
+    ] {
+        let reply = account.send("w", request, &headers, body).await.unwrap();
+        assert_eq!(reply.status, 501, "{request} {headers:?}: {}", reply.text());
+        assert!(reply.text().contains("<Code>NotImplemented</Code>"), "{}", reply.text());
+    }
+    assert!(account.object("a").is_some() && account.object("b").is_none());
+}
+
+#[tokio::test]
+async fn a_body_beyond_all_limits_is_refused_before_it_has_come() {
+    let account = Account::new().await;
+    for (head, answer) in [
+        ("PUT /lake/a HTTP/1.1", "<Code>EntityTooLarge</Code>"),
+        ("POST / HTTP/1.1\r\nx-amz-target: Kinesis_20131202.PutRecords", r#""__type":"RequestEntityTooLarge""#),
+        ("PUT /_sim/faults HTTP/1.1", "<Code>EntityTooLarge</Code>"),
+    ] {
+        let mut stream = TcpStream::connect(account.server.address()).await.unwrap();
+        stream.write_all(format!("{head}\r\nhost: h\r\ncontent-length: 999999999999\r\n\r\n").as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.contains(answer), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_refused_when_it_is_too_large() {
+    let account = Account::new().await;
+    let (mut answers, mut requests) = TcpStream::connect(account.server.address()).await.unwrap().into_split();
+    let sending = tokio::spawn(async move {
+        let head =
+            "POST / HTTP/1.1\r\nhost: h\r\nx-amz-target: Kinesis_20131202.PutRecords\r\ntransfer-encoding: chunked\r\n\r\n2000001\r\n";
+        requests.write_all(head.as_bytes()).await.unwrap();
+        // The server may have hung up before all of it is sent.
+        let _ = requests.write_all(&vec![b' '; (32 << 20) + 1]).await;
+        requests
+    });
+    let mut reply = [0; 12];
+    answers.read_exact(&mut reply).await.unwrap();
+    assert_eq!(std::str::from_utf8(&reply).unwrap(), "HTTP/1.1 413");
+    drop(sending.await.unwrap());
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, ApiError>) -> &'static str {
 #[test]
 fn iterators_begin_where_they_are_asked_to() {
     let (mut service, shard, sequences) = with_records(3);
-    let starting = service.streams.shard(&service.stream, &shard).unwrap().starting.clone();
+    let starting = service.shard(&shard).starting.clone();
     let second = &sequences[1];
     for (request, expected) in [
         (json!({"ShardIteratorType": "TRIM_HORIZON"}), &sequences[..]),
@@ -62,6 +62,13 @@ fn a_timestamp_finds_the_first_record_that_tells_it_or_a_later_one() {
     assert_eq!(since(second(0)), sequences);
     assert_eq!(since(BEGINNING - 3 * DAY), sequences, "older than the trim horizon");
     assert_eq!(since(second(3) + 100), []);
+}
+
+#[test]
+fn the_oldest_timestamp_there_is_is_the_trim_horizon_too() {
+    let (mut service, shard, sequences) = with_records(2);
+    let iterator = service.try_iterator(&shard, &json!({"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": -1e300})).unwrap();
+    assert_eq!(service.read(&iterator).sequences(), sequences);
 }
 
 #[test]
@@ -231,7 +238,7 @@ fn an_empty_page_leads_on_to_the_records() {
     let iterator = service.iterator(&shard, "TRIM_HORIZON");
     service.quirks.empty_page = true;
     let empty = service.read(&iterator);
-    assert!(empty.records.is_empty());
+    assert!(empty.records.is_empty() && service.has_bitten("empty_page"));
     let again = service.read(&empty.next.unwrap());
     service.quirks.empty_page = false;
     assert_eq!(service.read(&again.next.unwrap()).sequences(), sequences);
@@ -255,7 +262,9 @@ fn a_short_page_loses_nothing() {
     service.quirks.short_page = Some(2);
     let short = service.read(&iterator);
     assert_eq!(short.sequences(), sequences[..2]);
+    assert!(service.has_bitten("short_page"));
     assert_eq!(service.read(&short.next.unwrap()).sequences(), sequences[2..]);
+    assert!(!service.has_bitten("short_page"), "there was no more to give");
     assert_eq!(service.try_read(&iterator, Some(1)).unwrap().sequences(), sequences[..1], "never more than was asked for");
 }
 
@@ -270,6 +279,19 @@ fn a_repeated_page_comes_again() {
     service.quirks.repeat_page = false;
     let again = service.read(&page.next.expect("the end is not reached as long as the page comes again"));
     assert_eq!((again.sequences(), again.next), (sequences, None));
+}
+
+#[test]
+fn a_page_with_nothing_to_hide_is_not_tampered_with() {
+    let (mut service, shard, _) = with_records(0);
+    let iterator = service.iterator(&shard, "TRIM_HORIZON");
+    (service.quirks.empty_page, service.quirks.repeat_page) = (true, true);
+    assert!(service.read(&iterator).next.is_some());
+    assert!(!service.has_bitten("empty_page") && !service.has_bitten("repeat_page"));
+    service.quirks.empty_page = false;
+    service.put(1);
+    service.read(&iterator);
+    assert!(service.has_bitten("repeat_page"));
 }
 
 #[test]
