@@ -125,6 +125,8 @@ struct Shard {
     /// Every change before this index of `changes` is durable or lost.
     settled: usize,
     forgotten: bool,
+    /// The last record that its stream no longer has.
+    trimmed: Option<Sequence>,
     /// Whether it ever had a lease.
     leased: bool,
 }
@@ -271,6 +273,9 @@ impl Checker {
             Event::Trimmed { shard, through, .. } => {
                 self.seen.trims += 1;
                 self.lose(shard, Some(through));
+                if let Some(shard) = self.shards.get_mut(shard) {
+                    shard.trimmed = Some(through.clone());
+                }
             }
             Event::Forgotten { shard, .. } => {
                 self.lose(shard, None);

@@ -100,17 +100,21 @@ impl Checker {
         }
     }
 
-    /// The leases whose checkpoints stayed behind what has landed.
+    /// The leases whose checkpoints stayed behind what has landed. What landed and was trimmed before it was checkpointed is never met again.
     pub(super) fn stuck_checkpoints(&self) -> impl Iterator<Item = String> {
-        self.leases.iter().filter_map(|(shard, seen)| {
-            let mut changes = self.shards.get(shard)?.changes.iter().rev().map(|index| &self.changes[*index]);
+        self.leases.iter().filter_map(|(name, seen)| {
+            let shard = self.shards.get(name).filter(|shard| !shard.forgotten)?;
+            let mut changes = shard.changes.iter().rev().map(|index| &self.changes[*index]);
             let last = &changes.find(|change| change.fate == Fate::Landed)?.place.sequence;
+            if shard.trimmed.as_ref().is_some_and(|trimmed| last <= trimmed) {
+                return None;
+            }
             let behind = match &seen.lease.checkpoint {
                 Checkpoint::None => true,
                 Checkpoint::At(sequence) => sequence < last,
                 Checkpoint::End => false,
             };
-            behind.then(|| format!("the checkpoint of {shard} stays behind {last}, which has landed"))
+            behind.then(|| format!("the checkpoint of {name} stays behind {last}, which has landed"))
         })
     }
 

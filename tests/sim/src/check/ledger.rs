@@ -70,14 +70,19 @@ impl Gap {
     }
 
     /// Whether the gap tells of a change that `shard` took at `sequence` (when `own`), or that a shard behind it took: what vanishes takes with it
-    /// whatever continues it. `at` is the time of the change in milliseconds.
+    /// whatever continues it. `at` is the time of the change in milliseconds. A position counts before a time: where reading stood is known exactly, up
+    /// to when nothing was missing is told by pages that happened to be empty.
     pub fn covers(&self, shard: &str, own: bool, sequence: &Sequence, at: i64) -> bool {
         let told = match self.kind.as_str() {
-            "trimmed" => own && self.after.as_ref().is_none_or(|after| sequence > after),
-            "vanished" => !own || self.after.as_ref().is_none_or(|after| sequence > after),
+            "trimmed" => own,
+            "vanished" => true,
             _ => false,
         };
-        told && self.origin == shard && self.is_late_enough(at)
+        let concerned = match &self.after {
+            Some(after) => !own || sequence > after,
+            None => self.is_late_enough(at),
+        };
+        told && self.origin == shard && concerned
     }
 
     /// Whether the gap tells that this stream was replaced by another, and that changes made then are concerned.

@@ -355,6 +355,16 @@ fn a_checkpoint_that_stays_behind_what_has_landed_is_seen() {
 }
 
 #[test]
+fn what_was_trimmed_before_its_checkpoint_holds_no_checkpoint_back() {
+    let story = Story::new();
+    story.lease("W", "a", "TRIM_HORIZON");
+    story.change("a", 1, "x");
+    story.land("a", &[(1, "x")]);
+    story.trim("a", 1);
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
 fn starting_over_in_spite_of_a_checkpoint_is_seen_unless_the_ledger_tells_why() {
     let over = |gap: bool| {
         let story = Story::new();
