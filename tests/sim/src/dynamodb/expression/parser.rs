@@ -6,7 +6,8 @@ use super::{LONGEST, Placeholders, invalid, reserved};
 use crate::call::ApiError;
 use crate::item::AttributeValue;
 
-/// How deep parentheses, NOTs and functions may nest. AWS names no limit but that of the operators; this one fits the 2 MiB stack of a test's thread with room to spare, at about 22 KB a level in a debug build.
+/// How deep parentheses, NOTs and functions may nest. AWS names no limit but that of the operators; this one fits the 2 MiB stack of a test's
+/// thread with room to spare, at about 22 KB a level in a debug build.
 const DEPTH: usize = 40;
 /// The most operators and functions in one expression.
 const OPERATORS: usize = 300;
