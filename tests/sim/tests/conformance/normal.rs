@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::wire::Reply;
@@ -83,9 +85,21 @@ fn in_order(records: &[Value]) -> Result<(), String> {
     Ok(())
 }
 
+/// A value's text with the members of each object by name: whether `serde_json` keeps them in order depends on what else is built with it.
+fn in_one_order(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<&String, String> = members.iter().map(|(name, member)| (name, in_one_order(member))).collect();
+            format!("{members:?}")
+        }
+        Value::Array(values) => format!("{:?}", values.iter().map(in_one_order).collect::<Vec<_>>()),
+        other => other.to_string(),
+    }
+}
+
 fn sort(array: &mut Value) {
     if let Value::Array(values) = array {
-        values.sort_by_cached_key(Value::to_string);
+        values.sort_by_cached_key(in_one_order);
     }
 }
 
