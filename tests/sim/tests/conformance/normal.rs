@@ -2,10 +2,8 @@
 //! and replaced by a word; what nobody promises (the order of a set's members, of a scan's items) is brought into one order; what the
 //! simulator does not model (capacity) is left out. All else stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
