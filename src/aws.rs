@@ -85,10 +85,10 @@ impl AwsError {
                 (classify(code, status), message, format!(" ({code}, HTTP {status}{request})"))
             }
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
-                (Failure::Unavailable, chain(error), String::new())
+                (Failure::Unavailable, describe(error), String::new())
             }
-            SdkError::ConstructionFailure(_) => (Failure::Invalid, chain(error), String::new()),
-            other => (Failure::Unavailable, chain(other), String::new()),
+            SdkError::ConstructionFailure(_) => (Failure::Invalid, describe(error), String::new()),
+            other => (Failure::Unavailable, describe(other), String::new()),
         };
         // No credentials at all is for a person to mend; a provider that failed to refresh them may work the next time.
         let missing =
@@ -103,8 +103,8 @@ impl AwsError {
     }
 }
 
-/// The whole chain of causes in one line: a dispatch failure says what happened only at its end.
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes in one line: a dispatch failure says what happened only at its end.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

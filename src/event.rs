@@ -13,6 +13,7 @@ mod instant;
 mod json;
 pub mod number;
 mod plain_json;
+mod position;
 pub mod restore;
 mod sequence;
 mod shard;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+pub use position::{InvalidPosition, Position};
 pub use sequence::{InvalidSequence, SequenceNumber};
 pub use shard::ShardId;
 pub use typed_json::{item_from_json, write_typed_item, write_typed_json};
@@ -115,6 +117,8 @@ pub struct ChangeEvent<'a> {
     pub sequence: SequenceNumber,
     /// `cdc_time`, seconds since the epoch.
     pub time: i64,
+    /// `cdc_shard`: the shard of the table's stream that the change was read from.
+    pub shard: Cow<'a, str>,
     /// `cdc_snapshot_id`, on snapshot rows.
     pub snapshot_id: Option<Cow<'a, str>>,
     /// `cdc_ttl_delete`.

@@ -44,6 +44,9 @@ pub use quarantine::PoisonRecord;
 pub use run::{ClosedRun, OpenRun};
 pub use store::{InvalidLocation, LakeLocation, LakeStore};
 
+/// What an object says of the position of its last row: the name of the entry in its footer or header.
+const LAST: &str = "headwater.last";
+
 /// Where the lake lies and what its objects are like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LakeSettings {

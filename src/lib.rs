@@ -43,6 +43,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod consumer;
 pub mod contract;
 pub mod event;
 pub mod lake;

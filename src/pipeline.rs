@@ -8,9 +8,10 @@ use aws_config::SdkConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::capture::{Capture, CaptureError, Context, Counters};
+use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
 use crate::config::Settings;
+use crate::consumer::{Consumer, ConsumerError, Context, Counters};
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::event::AttributeType;
 use crate::lake::{Lake, LakeError};
@@ -19,8 +20,8 @@ use crate::lease::table::LeaseTable;
 use crate::retry::{RetryPolicy, retry};
 use crate::route::budget::MemoryBudget;
 use crate::route::lake::LakeRoute;
-use crate::stream::adapter::AwsStreams;
-use crate::stream::{StreamApi, TableInfo, View};
+use crate::stream::dynamodb::TableStreams;
+use crate::stream::{TableInfo, View};
 
 /// The service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -75,8 +76,7 @@ pub enum StartError {
 
 /// A service that is ready to run.
 pub struct Pipeline {
-    capture: Capture,
-    table: String,
+    capture: Consumer,
     lake: Arc<Lake>,
     deadline: Duration,
 }
@@ -97,8 +97,8 @@ impl Pipeline {
         let stop = CancellationToken::new();
         let name = &settings.table.name;
         let clock = ServiceClock::new(clock);
-        let api = Arc::new(AwsStreams::new(sdk, clock.clone()));
-        let info = retry(RetryPolicy::START_UP, &stop, || api.table(name)).await.map_err(|source| match source.failure {
+        let api = Arc::new(TableStreams::new(sdk, name.as_str(), clock.clone()));
+        let info = retry(RetryPolicy::START_UP, &stop, || api.table()).await.map_err(|source| match source.failure {
             Failure::NotFound => StartError::MissingTable(name.clone()),
             _ => StartError::Aws { doing: format!("describe table '{name}'"), source },
         })?;
@@ -118,17 +118,15 @@ impl Pipeline {
         }
         let route = Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(settings.memory_budget)));
         let context = Context::new(
-            api,
+            capture::source(api, &schema, settings.stream.clone()),
             leases,
             route,
             Arc::clone(&lake),
-            schema,
-            settings.stream.clone(),
             settings.lease.failover,
             owner(settings.lease.worker.as_deref()),
             clock,
         );
-        Ok(Self { capture: Capture::new(context), table: name.clone(), lake, deadline: settings.shutdown_deadline })
+        Ok(Self { capture: Consumer::new(context), lake, deadline: settings.shutdown_deadline })
     }
 
     /// What capture has done so far.
@@ -142,7 +140,7 @@ impl Pipeline {
     }
 
     /// Runs until `stop` is cancelled, then finishes what was begun within the deadline.
-    pub async fn run(self, stop: CancellationToken) -> Result<Ended, CaptureError> {
+    pub async fn run(self, stop: CancellationToken) -> Result<Ended, ConsumerError> {
         // Capture cancels it too when it fails: the deadline holds for that shutdown as well.
         let stop = stop.child_token();
         let late = async {
@@ -150,7 +148,7 @@ impl Pipeline {
             tokio::time::sleep(self.deadline).await;
         };
         tokio::select! {
-            ended = self.capture.run(&self.table, stop.clone()) => ended.map(|()| Ended::Clean),
+            ended = self.capture.run(stop.clone()) => ended.map(|()| Ended::Clean),
             () = late => Ok(Ended::Unfinished),
         }
     }
@@ -168,8 +166,10 @@ fn schema(settings: &Settings, keys: &[(String, AttributeType)]) -> Result<Table
 }
 
 fn check_view(table: &str, info: &TableInfo) -> Result<(), StartError> {
-    let Some(stream) = &info.stream else { return Err(StartError::NoStream(table.to_owned())) };
-    let view = match stream.view {
+    if info.stream.is_none() {
+        return Err(StartError::NoStream(table.to_owned()));
+    }
+    let view = match info.view {
         // The specification is gone once a stream is disabled; then its records tell.
         View::NewAndOldImages | View::Unknown => return Ok(()),
         View::NewImage => {

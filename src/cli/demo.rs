@@ -11,9 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
-use crate::capture::Counters;
 use crate::clock::WallClock;
 use crate::config;
+use crate::consumer::Counters;
 use crate::embedded::generate::{GenerateOptions, create_table, generate};
 use crate::embedded::orders::Mix;
 use crate::embedded::{Embedded, Options};

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
-use crate::capture::Totals;
 use crate::clock::WallClock;
+use crate::consumer::Totals;
 use crate::lake::LakeCounts;
 use crate::pipeline::{Ended, Pipeline, StartError};
 use crate::{aws, clock, config, shutdown};

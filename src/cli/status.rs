@@ -16,12 +16,9 @@ use crate::lease::gap::Gap;
 use crate::lease::table::LeaseTable;
 use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
-use crate::stream::adapter::AwsStreams;
-use crate::stream::{ShardInfo, StreamApi, describe_all};
+use crate::stream::dynamodb::{RETENTION, TableStreams};
+use crate::stream::{ShardInfo, describe_all};
 use crate::{clock, config};
-
-/// How long DynamoDB keeps a change in the stream.
-const RETENTION: i64 = 24 * 3600;
 
 /// Arguments of `headwater status`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +48,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Shard {
     id: String,
-    parent: Option<String>,
+    parents: Vec<String>,
     state: &'static str,
     owner: Option<String>,
     checkpoint: String,
@@ -67,8 +64,8 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let stop = CancellationToken::new();
     let sdk = aws::sdk_config().await;
     let service = ServiceClock::new(WallClock::system());
-    let api = AwsStreams::new(&sdk, service.clone());
-    let info = retry(RetryPolicy::START_UP, &stop, || api.table(&settings.table.name)).await?;
+    let api = TableStreams::new(&sdk, settings.table.name.as_str(), service.clone());
+    let info = retry(RetryPolicy::START_UP, &stop, || api.table()).await?;
     let listed = match &info.stream {
         Some(stream) => match retry(RetryPolicy::START_UP, &stop, || describe_all(&api, &stream.arn)).await {
             Ok((_, shards)) => shards,
@@ -120,7 +117,7 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
         .map(|shard| {
             let row = Shard {
                 id: shard.id.to_string(),
-                parent: shard.parent.as_ref().map(ToString::to_string),
+                parents: shard.parents.iter().map(ToString::to_string).collect(),
                 state: "no lease",
                 owner: None,
                 checkpoint: "-".to_owned(),
@@ -133,7 +130,7 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
         let done = lease.checkpoint == Checkpoint::ShardEnd;
         let row = Shard {
             id: lease.shard.to_string(),
-            parent: lease.parents.first().map(ToString::to_string),
+            parents: lease.parents.iter().map(ToString::to_string).collect(),
             state: match (done, &lease.owner) {
                 (true, _) => "done",
                 (false, Some(_)) => "reading",
@@ -143,7 +140,7 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
             checkpoint: match lease.checkpoint {
                 Checkpoint::TrimHorizon => "TRIM_HORIZON".to_owned(),
                 Checkpoint::AtTimestamp(seconds) => clock::rfc3339(seconds),
-                Checkpoint::At(sequence) => sequence.digits().to_owned(),
+                Checkpoint::At(position) => position.to_string(),
                 Checkpoint::ShardEnd => "SHARD_END".to_owned(),
             },
             lag_seconds: lease.durable_through.filter(|_| !done).map(|at| (now - at).max(0)),
@@ -173,8 +170,8 @@ fn print(report: &Report) {
         let lag = shard.lag_seconds.map_or_else(|| "-".to_owned(), duration);
         let owner = shard.owner.as_deref().unwrap_or("-");
         println!("{:width$}  {:8}  {lag:>8}  {:41}  {owner}", shard.id, shard.state, shard.checkpoint);
-        if let Some(parent) = &shard.parent {
-            println!("{:width$}  after {parent}", "");
+        if !shard.parents.is_empty() {
+            println!("{:width$}  after {}", "", shard.parents.join(" and "));
         }
     }
     if !report.gaps.is_empty() {

@@ -14,15 +14,6 @@ const TIME_PLACES: usize = 3;
 const COLUMN_PLACES: usize = 6;
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// Where a change comes from: `cdc_table` and `cdc_shard`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin<'a> {
-    /// The table's name.
-    pub table: &'a str,
-    /// The shard's id.
-    pub shard: &'a str,
-}
-
 /// How decimals are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Decimals {
@@ -34,7 +25,7 @@ pub enum Decimals {
 }
 
 /// Appends the event as one line, with its line feed. The event was flattened by this schema.
-pub fn write_ndjson(event: &ChangeEvent<'_>, origin: Origin<'_>, schema: &TableSchema, decimals: Decimals, out: &mut Vec<u8>) {
+pub fn write_ndjson(event: &ChangeEvent<'_>, schema: &TableSchema, decimals: Decimals, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"cdc_event_id\":");
     push_text(out, &event.event_id);
     out.extend_from_slice(b",\"cdc_op\":\"");
@@ -44,9 +35,9 @@ pub fn write_ndjson(event: &ChangeEvent<'_>, origin: Origin<'_>, schema: &TableS
     out.extend_from_slice(b"\",\"cdc_time\":\"");
     instant::push_sql(out, event.time.saturating_mul(MICROS_PER_SECOND), TIME_PLACES);
     out.extend_from_slice(b"\",\"cdc_table\":");
-    push_text(out, origin.table);
+    push_text(out, &schema.table);
     out.extend_from_slice(b",\"cdc_shard\":");
-    push_text(out, origin.shard);
+    push_text(out, &event.shard);
     if let Some(id) = &event.snapshot_id {
         out.extend_from_slice(b",\"cdc_snapshot_id\":");
         push_text(out, id);
