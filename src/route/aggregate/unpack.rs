@@ -124,15 +124,14 @@ mod tests {
         UserRecord { partition_key, explicit_hash_key: None, data }
     }
 
-    /// Messages of fields that look right, in any order, with any lengths and indices.
+    /// Messages of which many are right: a few keys and user records in any order, now and then with bytes that mean nothing.
     fn likely_messages() -> impl Strategy<Value = Vec<u8>> {
-        let tag = prop_oneof![3 => Just(0x0A_u8), 1 => Just(0x12), 3 => Just(0x1A), 1 => any::<u8>()];
-        let inner = vec(prop_oneof![Just(0x08_u8), Just(0x10), Just(0x1A), 0_u8..4, any::<u8>()], 0..8);
-        let user_record = (0_u8..4, vec(any::<u8>(), 0..4))
-            .prop_map(|(index, data)| [&[0x08, index, 0x1A, u8::try_from(data.len()).unwrap()], &data[..]].concat());
-        let field = (tag, prop_oneof![user_record, inner], prop_oneof![9 => Just(0_u8), 1 => any::<u8>()])
-            .prop_map(|(tag, value, error)| [&[tag, u8::try_from(value.len()).unwrap() ^ error], &value[..]].concat());
-        vec(field, 0..12).prop_map(|fields| fields.concat())
+        let user_record = (0_u8..4, vec(any::<u8>(), 0..4)).prop_map(|(index, data)| {
+            let length = u8::try_from(data.len()).unwrap();
+            [&[0x1A, length + 4, 0x08, index, 0x1A, length], &data[..]].concat()
+        });
+        let field = prop_oneof![8 => Just(b"\x0a\x01k".to_vec()), 8 => user_record, 1 => vec(any::<u8>(), 1..8)];
+        vec(field, 1..12).prop_map(|fields| fields.concat())
     }
 
     #[test]
@@ -218,8 +217,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_record_is_plain(records in user_records(), at: Index, bit in 0..u8::BITS, cut: Index) {
-            prop_assume!(!records.is_empty());
+        fn a_damaged_record_is_plain(records in user_records(1..20), at: Index, bit in 0..u8::BITS, cut: Index) {
             let packed = aggregate(&records).finish();
             let mut damaged = packed.to_vec();
             damaged[at.index(packed.len())] ^= 1_u8 << bit;
@@ -228,10 +226,9 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_message_with_its_own_digest_gives_no_more_than_it_holds(records in user_records(), at: Index, byte: u8, cut: Index) {
+        fn a_damaged_message_with_its_own_digest_gives_no_more_than_it_holds(records in user_records(1..20), at: Index, byte: u8, cut: Index) {
             let packed = aggregate(&records).finish();
             let mut damaged = packed[MAGIC.len()..packed.len() - DIGEST_SIZE].to_vec();
-            prop_assume!(!damaged.is_empty());
             damaged.truncate(1 + cut.index(damaged.len()));
             let at = at.index(damaged.len());
             damaged[at] = byte;
