@@ -21,6 +21,8 @@ pub struct Settings {
     pub stream: StreamSettings,
     /// How work is shared and remembered.
     pub lease: LeaseSettings,
+    /// The stages that this process runs.
+    pub stages: Stages,
     /// Where capture's changes go.
     pub route: RouteKind,
     /// The Kinesis stream that capture writes and deliver reads.
@@ -89,6 +91,15 @@ pub struct LeaseSettings {
     pub failover: Duration,
     /// This worker's name in `status`; by default the host's name.
     pub worker: Option<String>,
+}
+
+/// The stages that a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stages {
+    /// The table's stream into the route.
+    pub capture: bool,
+    /// The Kinesis stream into the lake or Firehose.
+    pub deliver: bool,
 }
 
 /// Where capture's changes go.

@@ -183,6 +183,11 @@ impl Consumer {
         }
     }
 
+    /// The stage's name.
+    pub fn name(&self) -> &'static str {
+        self.context.source.stage
+    }
+
     /// What was done so far.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.context.counters)

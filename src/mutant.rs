@@ -19,17 +19,20 @@ pub enum Mutant {
     IgnoreLostLease,
     /// A lake object is written without the condition that it is absent.
     CommitOverExisting,
+    /// Reading a Kinesis shard resumes behind an aggregated record of which only a part is durable.
+    ForgetSubsequence,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
         Self::LatestForChildren,
         Self::IgnoreLostLease,
         Self::CommitOverExisting,
+        Self::ForgetSubsequence,
     ];
 
     /// The name on the simulator's command line.
@@ -41,6 +44,7 @@ impl Mutant {
             Self::LatestForChildren => "latest-for-children",
             Self::IgnoreLostLease => "ignore-lost-lease",
             Self::CommitOverExisting => "commit-over-existing",
+            Self::ForgetSubsequence => "forget-subsequence",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::streams::{RawDeliver, RawFirehose, RawKinesis, check_stages};
-use super::{LeaseSettings, OnGap, RouteKind, Settings, Start, StreamSettings, TableSettings};
+use super::{LeaseSettings, OnGap, RouteKind, Settings, Stages, Start, StreamSettings, TableSettings};
 use crate::lake::{Decimals, Format, LakeLocation, LakeSettings};
 
 /// KCL's fail-over time.
@@ -137,6 +137,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
     let deliver = raw.deliver.map(|deliver| deliver.validate(&application)).transpose()?;
     check_stages(raw.route.kind, kinesis.as_ref(), firehose.as_ref(), deliver.as_ref(), &application)?;
     Ok(Settings {
+        stages: Stages { capture: true, deliver: deliver.is_some() },
         route: raw.route.kind,
         kinesis,
         firehose,

@@ -141,6 +141,11 @@ pub(super) fn check_stages(
     if deliver.target == DeliverTarget::Firehose && firehose.is_none() {
         return missing("deliver.target is \"firehose\"", "firehose", "delivery_stream");
     }
+    if route == RouteKind::Lake && deliver.target == DeliverTarget::Lake {
+        return Err(
+            "route.kind and deliver.target are both \"lake\": each change would land twice; set route.kind to \"kinesis\"".to_owned()
+        );
+    }
     if deliver.application == lease {
         return Err("deliver.application is lease.application: each stage needs a lease table of its own".to_owned());
     }
@@ -197,8 +202,12 @@ mod tests {
             ("[route]\nkind = \"kinesis\"".to_owned(), "[kinesis]"),
             ("[route]\nkind = \"firehose\"".to_owned(), "[firehose]"),
             ("[deliver]\ntarget = \"lake\"".to_owned(), "[kinesis]"),
+            (kinesis("[deliver]\ntarget = \"lake\""), "land twice"),
             (kinesis("[deliver]\ntarget = \"firehose\""), "[firehose]"),
-            (kinesis("[deliver]\ntarget = \"lake\"\napplication = \"headwater-orders\""), "lease table"),
+            (
+                "[route]\nkind = \"kinesis\"\n".to_owned() + &kinesis("[deliver]\ntarget = \"lake\"\napplication = \"headwater-orders\""),
+                "lease table",
+            ),
             (kinesis("[deliver]\ntarget = \"pigeon\""), "pigeon"),
             (kinesis("[deliver]\ntarget = \"lake\"\nstart = \"noon\""), "deliver.start"),
             (kinesis("batch_size = 0"), "kinesis.batch_size"),

@@ -10,7 +10,7 @@ use super::sequence::WIDTH as STREAM_WIDTH;
 const WIDTH: usize = 56;
 /// Digits of the sub-sequence number in a position's text.
 const SUB_WIDTH: usize = 8;
-const MOST_SUBS: u32 = 10_u32.pow(SUB_WIDTH as u32);
+const MOST_SUBS: u32 = 100_000_000;
 
 /// The position of a record within a shard: its sequence number, and within an aggregated Kinesis record the place of the user record in it, counted
 /// from 0. Ordered as the shard's records are.

@@ -4,11 +4,14 @@
 //! meet, the time of its making is a part of both names that are used here: a [`StreamArn`] is Kinesis' with that time behind it, a shard's id
 //! is `<account>:<stream>:<seconds since the epoch>:<Kinesis' shard id>`, as the Kinesis Client Library writes it for applications with many streams.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
-use aws_sdk_kinesis::types::{ShardIteratorType, StreamDescriptionSummary, StreamStatus};
+use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary, StreamStatus};
 use bytes::Bytes;
 
 use super::body::{ReadDate, TakeBody, TakenBody};
@@ -16,6 +19,7 @@ use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, Stream
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
 use crate::event::ShardId;
+use crate::mutant::{self, Mutant};
 
 /// What a page may hold at most: aggregated records are 50 KiB each unless told otherwise, and a page of 5 MiB is a second's worth of a shard's
 /// reading.
@@ -27,6 +31,9 @@ const SECONDS_PER_HOUR: i64 = 3600;
 pub struct KinesisStream {
     name: String,
     client: Client,
+    /// Stand-ins may write sequence numbers with leading zeros and compare them as text; AWS writes none. What a shard's first number looks like tells
+    /// how long they are.
+    padded_to: Arc<AtomicUsize>,
 }
 
 impl KinesisStream {
@@ -34,7 +41,14 @@ impl KinesisStream {
     pub fn new(config: &SdkConfig, name: impl Into<String>, clock: ServiceClock) -> Self {
         let config = aws_sdk_kinesis::config::Builder::from(config).retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.interceptor(ReadDate::new(clock)).build());
-        Self { name: name.into(), client }
+        Self { name: name.into(), client, padded_to: Arc::default() }
+    }
+
+    fn note_padding(&self, shard: &Shard) {
+        let first = shard.sequence_number_range.as_ref().map_or("", |range| range.starting_sequence_number.as_str());
+        if first.len() > 1 && first.starts_with('0') {
+            self.padded_to.store(first.len(), Relaxed);
+        }
     }
 
     /// DescribeStreamSummary.
@@ -69,6 +83,7 @@ impl StreamApi for KinesisStream {
             .shards
             .unwrap_or_default()
             .into_iter()
+            .inspect(|shard| self.note_padding(shard))
             .map(|shard| ShardInfo {
                 id: shard_id(stream, &shard.shard_id),
                 parents: [shard.parent_shard_id, shard.adjacent_parent_shard_id]
@@ -94,7 +109,13 @@ impl StreamApi for KinesisStream {
             IteratorStart::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
             // At the record, not behind it: the rest of an aggregated record may still be unread. The caller passes over what it has.
             IteratorStart::After(position) => {
-                request.shard_iterator_type(ShardIteratorType::AtSequenceNumber).starting_sequence_number(position.sequence())
+                let width = self.padded_to.load(Relaxed);
+                let kind = if mutant::armed(Mutant::ForgetSubsequence) {
+                    ShardIteratorType::AfterSequenceNumber
+                } else {
+                    ShardIteratorType::AtSequenceNumber
+                };
+                request.shard_iterator_type(kind).starting_sequence_number(format!("{:0>width$}", position.sequence()))
             }
             IteratorStart::At(seconds) => {
                 request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(aws_smithy_types::DateTime::from_secs(seconds))
@@ -138,6 +159,12 @@ pub fn shard_id(stream: &StreamArn, shard: &str) -> ShardId {
     ShardId::new(format!("{}{shard}", prefix(stream)))
 }
 
+/// The id of another shard of the stream that `shard` belongs to.
+pub fn sibling(shard: &ShardId, other: &str) -> ShardId {
+    let prefix = shard.as_str().strip_suffix(service_id(shard)).unwrap_or_default();
+    ShardId::new(format!("{prefix}{other}"))
+}
+
 /// Kinesis' own id of a shard.
 fn service_id(shard: &ShardId) -> &str {
     shard.as_str().rsplit_once(':').map_or(shard.as_str(), |(_, id)| id)
@@ -158,5 +185,6 @@ mod tests {
         let shard = shard_id(&stream, "shardId-000000000001");
         assert_eq!(shard.as_str(), "123456789012:orders:1795230000:shardId-000000000001");
         assert_eq!(service_id(&shard), "shardId-000000000001");
+        assert_eq!(sibling(&shard, "shardId-000000000002"), shard_id(&stream, "shardId-000000000002"));
     }
 }
