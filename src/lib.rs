@@ -30,8 +30,8 @@
 //!
 //! [`event`] and [`contract`] (pure), [`lake`], [`route`], [`stream`], [`lease`], [`capture`], and [`pipeline`], the only place that joins
 //! them. [`query`] reads the lake with SQL and verifies it against the table; [`embedded`] is a DynamoDB in this process, with an order
-//! generator. [`cli`] has a file for each command. Arrows point down: `cli → pipeline → capture → {route, lease, stream} → {lake, event,
-//! contract}`.
+//! generator; [`init`] creates what a configuration needs on its endpoints. [`cli`] has a file for each command. Arrows point down:
+//! `cli → pipeline → capture → {route, lease, stream} → {lake, event, contract}`.
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -46,6 +46,7 @@ pub mod config;
 pub mod consumer;
 pub mod contract;
 pub mod event;
+pub mod init;
 pub mod lake;
 pub mod lease;
 pub mod mutant;
