@@ -8,9 +8,10 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change; [`store`] and `s3` are the storage, [`error`] its failures in
+//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change; [`store`] and `s3` are the storage ([`bucket`] makes it), [`error`] its failures in
 //! plain words. The route that drives all this is [`crate::route::lake`].
 
+pub mod bucket;
 pub mod columns;
 pub mod commit;
 mod counters;
@@ -35,6 +36,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::contract::TableSchema;
 pub use crate::event::encode::Decimals;
+pub use bucket::LakeBucket;
 pub use columns::arrow_schema;
 pub use commit::Commit;
 pub use counters::{LakeCounters, LakeCounts};

@@ -41,6 +41,12 @@ pub enum Problem {
     /// There is no such bucket.
     #[error("the bucket does not exist: create it, or correct [lake] url")]
     NoBucket,
+    /// The bucket, or its name, belongs to somebody else, as far as the store tells.
+    #[error("the bucket is somebody else's, or its policy does not allow s3:ListBucket: allow it, or choose another bucket in [lake] url")]
+    NotOurs,
+    /// The caller may not create the bucket.
+    #[error("permission denied: allow s3:CreateBucket, or let somebody create the bucket who may")]
+    MayNotCreate,
     /// The bucket lies in another region.
     #[error("the bucket lies in another region: set AWS_REGION to the bucket's region")]
     WrongRegion,
