@@ -4,8 +4,10 @@
 //! stream order and says, by [`Progress`], up to where they are durable; the caller checkpoints nothing else
 //! (*durable-before-checkpoint*).
 
+pub mod aggregate;
 pub mod budget;
 pub mod lake;
+pub mod shard_map;
 
 use async_trait::async_trait;
 
