@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod budget;
 pub mod lake;
+pub mod outbox;
 pub mod shard_map;
 
 use async_trait::async_trait;
