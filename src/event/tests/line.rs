@@ -6,18 +6,18 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use crate::contract::{Column, ColumnType, TableSchema};
-use crate::event::encode::{Decimals, Origin};
+use crate::event::encode::Decimals;
 use crate::event::number::Number;
 use crate::event::{Cell, ChangeEvent, Operation, Side};
 
 type Members<'l> = HashMap<&'l str, &'l RawValue>;
 
 /// The event of a line. Misfits are not in a line.
-pub(super) fn read(line: &str, origin: Origin<'_>, schema: &TableSchema, decimals: Decimals) -> ChangeEvent<'static> {
+pub(super) fn read(line: &str, schema: &TableSchema, decimals: Decimals) -> ChangeEvent<'static> {
     let mut members: Members<'_> = serde_json::from_str(line).unwrap();
     let mut text = |name: &str| members.remove(name).map(|raw| serde_json::from_str::<String>(raw.get()).unwrap());
-    assert_eq!(text("cdc_table").as_deref(), Some(origin.table));
-    assert_eq!(text("cdc_shard").as_deref(), Some(origin.shard));
+    assert_eq!(text("cdc_table").as_deref(), Some(schema.table.as_str()));
+    let shard = text("cdc_shard").unwrap();
     let sequence = text("cdc_sequence").unwrap();
     assert_eq!(sequence.len(), 40);
     let operation = match text("cdc_op").as_deref() {
@@ -48,6 +48,7 @@ pub(super) fn read(line: &str, origin: Origin<'_>, schema: &TableSchema, decimal
         operation,
         sequence: sequence.parse().unwrap(),
         time: micros(&time, 3) / 1_000_000,
+        shard: shard.into(),
         snapshot_id: None,
         ttl_delete,
         changed: changed.into_iter().map(Cow::Owned).collect(),
