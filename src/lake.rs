@@ -8,9 +8,11 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change; [`store`] and `s3` are the storage, [`error`] its failures in
+//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change, `claims` what no record
+//! of a stream can hold; [`store`] and `s3` are the storage, [`error`] its failures in
 //! plain words. The route that drives all this is [`crate::route::lake`].
 
+mod claims;
 pub mod columns;
 pub mod commit;
 mod counters;
