@@ -78,6 +78,6 @@ impl FirehoseRoute {
 #[async_trait]
 impl Route for FirehoseRoute {
     async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError> {
-        Ok(Box::new(FirehoseWriter::new(Arc::clone(&self.target), shard.clone(), after, self.budget.share())))
+        Ok(Box::new(FirehoseWriter::new(Arc::clone(&self.target), shard.clone(), after, &self.budget)))
     }
 }

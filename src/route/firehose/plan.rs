@@ -46,13 +46,13 @@ pub(super) fn plan<Id>(pending: impl IntoIterator<Item = (Id, usize)>, packing: 
         if total + bytes > LARGEST_CALL {
             break;
         }
-        match records.last_mut() {
-            Some(last) if packing && last.holds_without_cost(bytes) => {
-                last.events.push(id);
-                last.bytes += bytes;
-            }
-            _ if records.len() == MOST_RECORDS => break,
-            _ => records.push(PlannedRecord { events: vec![id], bytes }),
+        if let Some(last) = records.last_mut().filter(|last| packing && last.holds_without_cost(bytes)) {
+            last.events.push(id);
+            last.bytes += bytes;
+        } else if records.len() < MOST_RECORDS {
+            records.push(PlannedRecord { events: vec![id], bytes });
+        } else {
+            break;
         }
         total += bytes;
     }

@@ -16,7 +16,7 @@ use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::retry::{Delays, RetryPolicy, Transient as _, retry};
-use crate::route::budget::{Admission, Share};
+use crate::route::budget::{Admission, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::{Progress, RouteError, ShardWriter};
@@ -119,8 +119,8 @@ impl ShardWriter for FirehoseWriter {
 }
 
 impl FirehoseWriter {
-    pub(super) fn new(target: Arc<Target>, shard: ShardId, after: Position, share: Share) -> Self {
-        Self { target, shard, outbox: Outbox::new(after), share, retry: None, skipped: false, line: Vec::new() }
+    pub(super) fn new(target: Arc<Target>, shard: ShardId, after: Position, budget: &Arc<MemoryBudget>) -> Self {
+        Self { target, shard, outbox: Outbox::new(after), share: budget.share(), retry: None, skipped: false, line: Vec::new() }
     }
 
     fn progress(&mut self) -> Progress {

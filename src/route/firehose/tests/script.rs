@@ -164,7 +164,7 @@ impl Bench {
             lake: Arc::clone(&self.lake),
             counters: Arc::clone(&self.counters),
         };
-        Box::new(FirehoseWriter::new(Arc::new(target), ShardId::new("shard-1"), Position::ZERO, self.budget.share()))
+        Box::new(FirehoseWriter::new(Arc::new(target), ShardId::new("shard-1"), Position::ZERO, &self.budget))
     }
 }
 
