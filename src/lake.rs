@@ -8,10 +8,11 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change; [`store`] and `s3` are the storage ([`bucket`] makes it), [`error`] its failures in
-//! plain words. The route that drives all this is [`crate::route::lake`].
+//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
+//! the storage, [`bucket`] makes a new one, [`error`] has its failures in plain words. The route that drives all this is [`crate::route::lake`].
 
 pub mod bucket;
+pub mod claims;
 pub mod columns;
 pub mod commit;
 mod counters;

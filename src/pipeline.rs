@@ -273,7 +273,7 @@ impl Parts<'_> {
 
     async fn firehose(&self, firehose: &FirehoseSettings) -> Result<(Arc<dyn Route>, Option<Sent>), StartError> {
         let route = FirehoseRoute::connect(self.sdk, firehose, Arc::clone(&self.lake), Arc::clone(&self.budget)).await?;
-        let sent = ("firehose", route.counters());
+        let sent = ("firehose", Arc::clone(route.counters()));
         Ok((Arc::new(route), Some(sent)))
     }
 

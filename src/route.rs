@@ -6,7 +6,10 @@
 
 pub mod aggregate;
 pub mod budget;
+pub mod counters;
+pub mod firehose;
 pub mod lake;
+pub mod outbox;
 pub mod shard_map;
 
 use async_trait::async_trait;

@@ -71,6 +71,9 @@ pub enum Problem {
     /// The object was not written by this program.
     #[error("the object is not one of headwater's ({0}): move it away, or use another [lake] url")]
     Foreign(String),
+    /// A pointer names something else than a claim.
+    #[error("'{0}' is not a location below the table's claims/ folder: the pointer was not written by headwater, or is damaged")]
+    NotAClaim(String),
     /// The event cannot be encoded.
     #[error("the change does not fit the table's schema: {0}")]
     Event(String),

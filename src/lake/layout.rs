@@ -164,6 +164,11 @@ impl Layout {
         self.below(&format!("quarantine/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
     }
 
+    /// The folder of changes that are too large for the stream.
+    pub fn claims(&self) -> Path {
+        self.below("claims")
+    }
+
     /// A change that is too large for the stream, whole.
     pub fn claim(&self, day_of: HourPartition, shard: &ShardId, position: Position) -> Path {
         self.below(&format!("claims/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), position.padded()))
