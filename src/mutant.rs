@@ -19,17 +19,26 @@ pub enum Mutant {
     IgnoreLostLease,
     /// A lake object is written without the condition that it is absent.
     CommitOverExisting,
+    /// While a failed record waits to be sent again, later ones of its lane go before it.
+    ResendBehind,
+    /// The records that were refused in an answered call count as acknowledged.
+    AcknowledgeFailed,
+    /// An aggregated record counts as delivered on whatever shard it landed.
+    TrustStaleMap,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
         Self::LatestForChildren,
         Self::IgnoreLostLease,
         Self::CommitOverExisting,
+        Self::ResendBehind,
+        Self::AcknowledgeFailed,
+        Self::TrustStaleMap,
     ];
 
     /// The name on the simulator's command line.
@@ -41,6 +50,9 @@ impl Mutant {
             Self::LatestForChildren => "latest-for-children",
             Self::IgnoreLostLease => "ignore-lost-lease",
             Self::CommitOverExisting => "commit-over-existing",
+            Self::ResendBehind => "resend-behind",
+            Self::AcknowledgeFailed => "acknowledge-failed",
+            Self::TrustStaleMap => "trust-stale-map",
         }
     }
 }

@@ -6,6 +6,8 @@
 
 pub mod aggregate;
 pub mod budget;
+pub mod counters;
+pub mod kinesis;
 pub mod lake;
 pub mod outbox;
 pub mod shard_map;
