@@ -80,8 +80,9 @@ struct Lines {
 #[async_trait]
 impl Decode for Lines {
     async fn page<'p>(&self, shard: &'p ShardId, body: &'p [u8]) -> Result<Page<'p>, Unreadable> {
-        let page: WirePage<'p> = serde_json::from_slice(body)
-            .map_err(|error| Unreadable(format!("the GetRecords response is not a JSON object with Records; read the page again: {error}")))?;
+        let page: WirePage<'p> = serde_json::from_slice(body).map_err(|error| {
+            Unreadable(format!("the GetRecords response is not a JSON object with Records; read the page again: {error}"))
+        })?;
         let mut records = Vec::with_capacity(page.records.len());
         for record in &page.records {
             self.unpack(record, &mut records).await?;

@@ -21,11 +21,17 @@ pub enum Mutant {
     CommitOverExisting,
     /// Reading a Kinesis shard resumes behind an aggregated record of which only a part is durable.
     ForgetSubsequence,
+    /// While a failed record waits to be sent again, later ones of its lane go before it.
+    ResendBehind,
+    /// The records that were refused in an answered call count as acknowledged.
+    AcknowledgeFailed,
+    /// An aggregated record counts as delivered on whatever shard it landed.
+    TrustStaleMap,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
@@ -33,6 +39,9 @@ impl Mutant {
         Self::IgnoreLostLease,
         Self::CommitOverExisting,
         Self::ForgetSubsequence,
+        Self::ResendBehind,
+        Self::AcknowledgeFailed,
+        Self::TrustStaleMap,
     ];
 
     /// The name on the simulator's command line.
@@ -45,6 +54,9 @@ impl Mutant {
             Self::IgnoreLostLease => "ignore-lost-lease",
             Self::CommitOverExisting => "commit-over-existing",
             Self::ForgetSubsequence => "forget-subsequence",
+            Self::ResendBehind => "resend-behind",
+            Self::AcknowledgeFailed => "acknowledge-failed",
+            Self::TrustStaleMap => "trust-stale-map",
         }
     }
 }

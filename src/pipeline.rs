@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{AwsError, Failure};
 use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
-use crate::config::Settings;
+use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
 use crate::consumer::{Consumer, ConsumerError, Context, Counters, Source, Totals};
 use crate::contract::{Contract, ContractErrors, TableSchema};
+use crate::deliver;
 use crate::event::AttributeType;
 use crate::lake::{Lake, LakeError};
 use crate::lease::Checkpoint;
@@ -228,7 +229,9 @@ impl Parts<'_> {
         }
         let (route, sent): (Arc<dyn Route>, _) = match (settings.route, &settings.kinesis, &settings.firehose) {
             (RouteKind::Kinesis, Some(kinesis), _) => {
-                let route = KinesisRoute::connect(self.sdk, kinesis, Arc::clone(&self.lake), settings.lake.decimals, Arc::clone(&self.budget)).await?;
+                let route =
+                    KinesisRoute::connect(self.sdk, kinesis, Arc::clone(&self.lake), settings.lake.decimals, Arc::clone(&self.budget))
+                        .await?;
                 let sent = ("kinesis", route.counters());
                 (Arc::new(route), Some(sent))
             }
@@ -242,11 +245,7 @@ impl Parts<'_> {
     }
 
     /// The deliver stage.
-    async fn deliver(
-        &self,
-        deliver: &DeliverSettings,
-        kinesis: &KinesisSettings,
-    ) -> Result<(Consumer, Option<Sent>), StartError> {
+    async fn deliver(&self, deliver: &DeliverSettings, kinesis: &KinesisSettings) -> Result<(Consumer, Option<Sent>), StartError> {
         let clock = ServiceClock::new(self.clock.clone());
         let leases = self.leases(&deliver.application).await?;
         let (route, sent) = match (deliver.target, &self.settings.firehose) {

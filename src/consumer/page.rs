@@ -28,6 +28,7 @@ pub struct Page<'p> {
 }
 
 /// A record of a page.
+#[expect(clippy::large_enum_variant, reason = "nearly all records are changes")]
 #[derive(Debug)]
 pub enum Record<'p> {
     /// A change.

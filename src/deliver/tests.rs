@@ -96,10 +96,7 @@ async fn an_aggregated_record_is_taken_apart_and_a_plain_one_is_taken_as_it_is()
     let (lines, shard) = (lines().await, shard());
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
     let taken: Vec<_> = page.records.iter().map(change).collect();
-    assert_eq!(
-        taken,
-        [(position(0), TIME + 1, event("a")), (position(1), TIME + 1, event("b")), (position(0), TIME + 1, event("c"))]
-    );
+    assert_eq!(taken, [(position(0), TIME + 1, event("a")), (position(1), TIME + 1, event("b")), (position(0), TIME + 1, event("c"))]);
     assert_eq!((page.next.as_deref(), page.more), (Some("next"), Some(true)));
 }
 
@@ -123,7 +120,8 @@ async fn what_is_no_change_is_poison_and_its_neighbours_do_not_suffer() {
 
 #[tokio::test]
 async fn data_that_is_not_base64_and_numbers_that_are_no_position_are_poison() {
-    let body = r#"{"Records":[{"SequenceNumber":"12","Data":"*","PartitionKey":"k"},{"SequenceNumber":"x","Data":"YQ==","PartitionKey":"k"}]}"#;
+    let body =
+        r#"{"Records":[{"SequenceNumber":"12","Data":"*","PartitionKey":"k"},{"SequenceNumber":"x","Data":"YQ==","PartitionKey":"k"}]}"#;
     let (lines, shard) = (lines().await, shard());
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
     let found: Vec<_> = page.records.iter().map(poison).collect();

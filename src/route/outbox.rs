@@ -70,11 +70,11 @@ impl<K> Outbox<K> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.entry))
     }
 
-    /// The service has the entry. To acknowledge it again changes nothing.
-    pub fn acknowledge(&mut self, id: EntryId) {
-        if let Some(slot) = self.slots.remove(&id) {
-            self.bytes -= slot.entry.data.len();
-        }
+    /// The service has the entry, which is returned. To acknowledge it again changes nothing.
+    pub fn acknowledge(&mut self, id: EntryId) -> Option<Entry<K>> {
+        let entry = self.slots.remove(&id)?.entry;
+        self.bytes -= entry.data.len();
+        Some(entry)
     }
 
     /// The last record up to which every one is acknowledged, when it lies behind what the last call told.

@@ -18,7 +18,8 @@ use crate::stream::{ShardInfo, StreamApi, StreamInfo, describe_all};
 /// Where a stage stands.
 #[derive(Debug, Serialize)]
 pub(super) struct Stage {
-    stage: &'static str,
+    #[serde(rename = "stage")]
+    name: &'static str,
     stream: Option<String>,
     enabled: bool,
     /// Everything that the stream took before this time is durable, over all shards.
@@ -68,7 +69,7 @@ impl Stage {
         let now = clock.unix_seconds();
         let oldest = reading(&leases).iter().map(|lease| lease.durable_through).min().flatten();
         Ok(Self {
-            stage,
+            name: stage,
             enabled: stream.as_ref().is_some_and(|stream| stream.enabled),
             durable_through: oldest.map(clock::rfc3339),
             lag_seconds: oldest.map(|at| (now - at).max(0)),
@@ -81,8 +82,8 @@ impl Stage {
 
     pub(super) fn print(&self) {
         match &self.stream {
-            Some(stream) => println!("{:8} {stream} ({})", self.stage, if self.enabled { "enabled" } else { "DISABLED" }),
-            None => println!("{:8} no stream: enable one with the view type NEW_AND_OLD_IMAGES", self.stage),
+            Some(stream) => println!("{:8} {stream} ({})", self.name, if self.enabled { "enabled" } else { "DISABLED" }),
+            None => println!("{:8} no stream: enable one with the view type NEW_AND_OLD_IMAGES", self.name),
         }
         match (&self.durable_through, self.lag_seconds, self.seconds_to_trim) {
             (Some(through), Some(lag), Some(trim)) => {

@@ -241,7 +241,9 @@ impl FirehoseWriter {
         for (record, put) in sent.iter().zip(put) {
             match put {
                 Put::Taken => {
-                    record.events.iter().for_each(|id| self.outbox.acknowledge(*id));
+                    for id in &record.events {
+                        self.outbox.acknowledge(*id);
+                    }
                     self.target.counters.taken(record.bytes, BILLING_STEP);
                     self.target.counters.acknowledged(record.events.len());
                 }
