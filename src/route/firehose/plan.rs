@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(plan_of(&[1; 501], false).len(), 500);
         assert_eq!(plan_of(&[LARGEST_RECORD; 5], true).len(), 3);
         assert_eq!(plan_of(&[5_000; 501], true).len(), 500);
-        assert_eq!(plan_of(&[1_000; 3_000], true).iter().map(|record| record.events.len()).sum::<usize>(), 2_500);
+        assert_eq!(plan_of(&vec![1_000; 3_000], true).iter().map(|record| record.events.len()).sum::<usize>(), 2_500);
     }
 
     fn event() -> impl Strategy<Value = usize> {

@@ -15,6 +15,7 @@ use crate::config::{BatchSettings, LargeRecords};
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
+use crate::mutant::{self, Mutant};
 use crate::retry::{Delays, RetryPolicy, Transient as _, retry};
 use crate::route::budget::{Admission, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
@@ -240,16 +241,16 @@ impl FirehoseWriter {
         let mut refused = None;
         for (record, put) in sent.iter().zip(put) {
             match put {
-                Put::Taken => {
+                Put::Refused(reason) if !mutant::armed(Mutant::AcknowledgeFailed) => {
+                    self.target.counters.retried(1);
+                    refused = record.events.last().map(|last| (*last, reason));
+                }
+                Put::Taken | Put::Refused(_) => {
                     for id in &record.events {
                         self.outbox.acknowledge(*id);
                     }
                     self.target.counters.taken(record.bytes, BILLING_STEP);
                     self.target.counters.acknowledged(record.events.len());
-                }
-                Put::Refused(reason) => {
-                    self.target.counters.retried(1);
-                    refused = record.events.last().map(|last| (*last, reason));
                 }
             }
         }

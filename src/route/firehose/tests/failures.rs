@@ -62,7 +62,7 @@ async fn waits_grow_and_are_spread() {
     let calls = bench.script.calls();
     for (attempt, pair) in calls.windows(2).enumerate() {
         let nominal = RetryPolicy::SERVICE.first * 2_u32.pow(u32::try_from(attempt).unwrap());
-        let waited = pair[1].at - pair[0].at;
+        let waited = pair[1].at.saturating_sub(pair[0].at);
         assert!(waited >= nominal / 2 && waited <= nominal * 3 / 2 + Duration::from_millis(1), "{attempt}: {waited:?}");
     }
     bench.script.reply([Take]);
@@ -84,20 +84,15 @@ async fn after_a_time_the_error_is_reported_and_nothing_is_lost() {
         let begun = Instant::now();
         let error = writer.flush().await.unwrap_err();
         let policy = RetryPolicy::SERVICE;
-        assert!(begun.elapsed() >= policy.give_up_after - policy.longest * 2, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() + policy.longest * 2 >= policy.give_up_after, "{:?}", begun.elapsed());
         assert!(begun.elapsed() <= policy.give_up_after + policy.longest * 2, "{:?}", begun.elapsed());
         assert!(error.hint.contains(hint), "{error}");
         assert!(error.doing.contains("'lake'"), "{error}");
         bench.script.reply([Take]);
         assert_eq!(writer.flush().await.unwrap(), Durable(at(4)));
-        assert_eq!(
-            {
-                let mut events = bench.script.delivered_events();
-                events.sort_unstable();
-                events
-            },
-            [1, 2, 3, 4]
-        );
+        let mut delivered = bench.script.delivered_events();
+        delivered.sort_unstable();
+        assert_eq!(delivered, [1, 2, 3, 4]);
     }
 }
 
