@@ -17,8 +17,8 @@ use crate::{aws, config};
 const REDRAW: Duration = Duration::from_millis(100);
 
 const HELP: &str = "\
-What is there stays as it is, and a second run finds nothing to do. The one thing that is changed is a Kinesis stream's record size: it is
-raised where kinesis.large_records is \"raise\". The table itself is never created. The lease table is created even where
+What is there stays as it is, and a second run finds nothing to do. The one thing that is changed is a Kinesis stream's record size: it is \
+raised where kinesis.large_records is \"raise\". The table itself is never created. The lease table is created even where \
 lease.create_table is false: that is about `headwater run`, whose credentials may be allowed less.
 
 Exit codes:
