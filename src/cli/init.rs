@@ -16,16 +16,20 @@ use crate::{aws, config};
 /// How often the line on a terminal is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
 
+const HELP: &str = "\
+What is there stays as it is, and a second run finds nothing to do. The one thing that is changed is a Kinesis stream's record size: it is \
+raised where kinesis.large_records is \"raise\". The table itself is never created. The lease table is created even where \
+lease.create_table is false: that is about `headwater run`, whose credentials may be allowed less.
+
+Exit codes:
+  0  everything is there as it should be
+  1  with --dry-run: something is missing or differs; without it: something is left to you, as told
+  2  the configuration is wrong
+  3  a service refused or could not be reached: mend it and run this again to go on";
+
 /// Arguments of `headwater init`.
-///
-/// Whatever is there stays as it is, and a second run finds nothing to do; the one change to something that is there is a Kinesis stream's
-/// record size (kinesis.large_records = "raise"), which is raised. The table itself is never created. The lease table is created even where
-/// lease.create_table is false: that is about `run`, whose credentials may be allowed less.
-///
-/// Exit code 0: everything is there as it should be. 1: with --dry-run, something is missing or differs; without it, something is left that
-/// only you can decide, as told. 2: the configuration is wrong. 3: a service refused or could not be reached; run it again to go on.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The configuration.
     #[arg(long, default_value = "headwater.toml")]

@@ -15,7 +15,7 @@ pub enum InitError {
         advice: String,
         /// What happened.
         #[source]
-        source: AwsError,
+        source: Box<AwsError>,
     },
     /// The lake's bucket refused or could not be reached.
     #[error(transparent)]
@@ -53,7 +53,7 @@ impl InitError {
     /// `doing` with the advice that suits the failure.
     pub(super) fn of(service: Service, doing: impl Into<String>) -> impl FnOnce(AwsError) -> Self {
         let doing = doing.into();
-        move |source| Self::Aws { doing, advice: advice(service, &source), source }
+        move |source| Self::Aws { doing, advice: advice(service, &source), source: Box::new(source) }
     }
 }
 

@@ -70,7 +70,8 @@ impl Firehose {
             .delivery_stream_type(kind)
             .set_kinesis_stream_source_configuration(source.transpose().map_err(invalid)?)
             .extended_s3_destination_configuration(destination(spec).map_err(invalid)?);
-        match request.send().await {
+        // The request holds every kind of destination that there is.
+        match Box::pin(request.send()).await {
             Ok(_) => Ok(()),
             // Somebody else was faster, or an attempt took effect without our hearing of it.
             Err(error) if error.as_service_error().is_some_and(CreateDeliveryStreamError::is_resource_in_use_exception) => Ok(()),

@@ -23,7 +23,7 @@ const ENABLING_DEADLINE: Duration = Duration::from_mins(3);
 #[derive(Debug)]
 pub(super) struct Tables {
     sdk: SdkConfig,
-    tables: aws_sdk_dynamodb::Client,
+    client: aws_sdk_dynamodb::Client,
     streams: aws_sdk_dynamodbstreams::Client,
     stop: CancellationToken,
 }
@@ -34,7 +34,7 @@ impl Tables {
         let streams = aws_sdk_dynamodbstreams::config::Builder::from(sdk).retry_config(RetryConfig::disabled()).build();
         Self {
             sdk: sdk.clone(),
-            tables: aws_sdk_dynamodb::Client::from_conf(tables),
+            client: aws_sdk_dynamodb::Client::from_conf(tables),
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
             stop,
         }
@@ -85,7 +85,7 @@ impl Tables {
     async fn update(&self, table: &str) -> Result<(), AwsError> {
         let specification = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewAndOldImages).build();
         let specification = specification.map_err(|error| AwsError::of("UpdateTable", Failure::Invalid, error.to_string()))?;
-        let updated = self.tables.update_table().table_name(table).stream_specification(specification).send().await;
+        let updated = self.client.update_table().table_name(table).stream_specification(specification).send().await;
         updated.map(drop).map_err(|error| AwsError::new("UpdateTable", table, &error))
     }
 
@@ -115,7 +115,7 @@ impl Tables {
 
     async fn describe(&self, table: &str) -> Result<Option<TableDescription>, AwsError> {
         let described = retry(RetryPolicy::START_UP, &self.stop, || async {
-            let described = self.tables.describe_table().table_name(table).send().await;
+            let described = self.client.describe_table().table_name(table).send().await;
             described.map_err(|error| AwsError::new("DescribeTable", table, &error))
         });
         match described.await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
-use object_store::aws::AmazonS3;
+use object_store::aws::{AmazonS3, AwsAuthorizer};
 use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, HttpRequestBody, ReqwestConnector};
 use object_store::path::Path;
 use object_store::signer::{Method, Signer as _};
@@ -15,8 +15,8 @@ use super::error::{LakeError, Problem};
 use super::s3;
 use crate::retry::{RetryPolicy, retry};
 
-/// How long the signature of one request holds: longer than its time limit.
-const SIGNATURE: Duration = Duration::from_mins(5);
+/// How long a signed address would hold that nobody is given.
+const SIGNATURE: Duration = Duration::from_secs(1);
 /// The region that a bucket lies in when its creation names none, and that cannot be named (Amazon S3 API Reference, CreateBucket).
 const UNNAMED_REGION: &str = "us-east-1";
 
@@ -74,11 +74,15 @@ impl LakeBucket {
         let doing = || format!("create bucket {} in {}", self.name, self.region);
         let failed = |error| LakeError::from_store(doing(), error);
         let unsent = |source: Box<dyn std::error::Error + Send + Sync>| failed(object_store::Error::Generic { store: "S3", source });
-        // The object without a name is the bucket itself.
-        let url = self.store.signed_url(Method::PUT, &Path::default(), SIGNATURE).await.map_err(failed)?;
+        // The object without a name is the bucket itself. The store tells addresses in signed form only; a signature in the header covers the
+        // body too, and stand-ins know it better.
+        let mut url = self.store.signed_url(Method::PUT, &Path::default(), SIGNATURE).await.map_err(failed)?;
+        url.set_query(None);
         let mut request = HttpRequest::new(HttpRequestBody::from(configuration(&self.region)));
         *request.method_mut() = Method::PUT;
         *request.uri_mut() = url.as_str().parse().map_err(|error| unsent(Box::new(error)))?;
+        let credential = self.store.credentials().get_credential().await.map_err(failed)?;
+        AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None).map_err(failed)?;
         let response = self.http.execute(request).await.map_err(|error| unsent(Box::new(error)))?;
         let status = response.status().as_u16();
         let body = response.into_body().bytes().await.map_err(|error| unsent(Box::new(error)))?;

@@ -81,7 +81,7 @@ pub(super) fn state(settings: &Settings, wanted: &FirehoseSettings, seen: &Seen)
                     "it begins at the end of the Kinesis stream, which is there already: changes that are in it now are not delivered";
                 State::Missing { note: late.then_some(note), step: Step::CreateDelivery(spec) }
             }
-            Err(blocked) => blocked,
+            Err((what, advice)) => State::Blocked { what: what.to_owned(), advice: advice.to_owned() },
         },
     }
 }
@@ -133,33 +133,30 @@ fn existing(seen: &SeenDelivery, wanted: &Source) -> State {
     }
 }
 
-fn spec(settings: &Settings, wanted: &FirehoseSettings, source: Source) -> Result<DeliverySpec, State> {
-    let blocked = |what: &str, advice: &str| State::Blocked { what: what.to_owned(), advice: advice.to_owned() };
+/// An error says what is wrong and what to do.
+fn spec(settings: &Settings, wanted: &FirehoseSettings, source: Source) -> Result<DeliverySpec, (&'static str, &'static str)> {
     let LakeLocation::S3 { bucket, prefix } = &settings.lake.location else {
-        return Err(blocked(
+        return Err((
             "is missing and cannot be created: the lake is a folder, and Firehose writes to S3",
             "set lake.url to s3://bucket/prefix",
         ));
     };
     let Some(role_arn) = wanted.role_arn.clone() else {
-        return Err(blocked(
+        return Err((
             "is missing and cannot be created without a role",
             "set firehose.role_arn to a role that firehose.amazonaws.com may assume, and that may write to the bucket and read the Kinesis \
              stream",
         ));
     };
     if settings.lake.kms_key.as_ref().is_some_and(|key| !key.starts_with("arn:")) {
-        return Err(blocked(
-            "is missing, and lake.kms_key is no ARN: Firehose knows a key by nothing else",
-            "set lake.kms_key to the key's ARN",
-        ));
+        return Err(("is missing, and lake.kms_key is no ARN: Firehose knows a key by nothing else", "set lake.kms_key to the key's ARN"));
     }
     let Ok(prefix) = Path::parse(prefix) else {
-        return Err(blocked("is missing, and the prefix in lake.url is no path", "correct lake.url"));
+        return Err(("is missing, and the prefix in lake.url is no path", "correct lake.url"));
     };
     let folder = Layout::new(&prefix, &settings.table.name).root().to_string();
     if folder.contains("!{") {
-        return Err(blocked("is missing, and Firehose would read '!{' in lake.url as an expression", "choose another prefix in lake.url"));
+        return Err(("is missing, and Firehose would read '!{' in lake.url as an expression", "choose another prefix in lake.url"));
     }
     Ok(DeliverySpec {
         source,

@@ -165,7 +165,7 @@ fn a_smaller_record_size_is_raised_and_every_other_finding_told_beside_it() {
     let of = |seen| states(&rest, Resource::KinesisStream, &with_kinesis(seen));
     let raise = State::Outdated { what: "takes records up to 1024 KiB".to_owned(), step: Step::RaiseRecordSize(10_240) };
     let provisioned = SeenKinesis { on_demand: false, ..stream() };
-    assert_eq!(of(provisioned.clone()), [raise.clone()]);
+    assert_eq!(of(provisioned.clone()), std::slice::from_ref(&raise));
     assert_eq!(of(SeenKinesis { record_kib: 10_240, ..provisioned }), [State::Exists]);
     let both = of(stream());
     assert!(differs(&both[0]).contains("on-demand"));
