@@ -118,7 +118,7 @@ impl Kinesis {
     /// Deletes a stream with its records, at once.
     pub(super) fn delete_stream(&mut self, call: &Call<'_>) -> Answer {
         let name = call.input::<StreamReference>()?.name()?;
-        self.stream(&name, call.now)?;
+        self.stream(&name)?;
         self.streams.remove(&name);
         Ok(Bytes::new())
     }
@@ -153,7 +153,7 @@ impl Kinesis {
     }
 
     pub(super) fn describe_stream_summary(&mut self, call: &Call<'_>) -> Answer {
-        let stream = self.stream(&call.input::<StreamReference>()?.name()?, call.now)?;
+        let stream = self.stream(&call.input::<StreamReference>()?.name()?)?;
         let mut summary = json!({
             "StreamName": stream.name,
             "StreamARN": stream.arn(),
@@ -205,7 +205,7 @@ impl Kinesis {
     }
 
     pub(super) fn list_tags_for_stream(&mut self, call: &Call<'_>) -> Answer {
-        let stream = self.stream(&call.input::<StreamReference>()?.name()?, call.now)?;
+        let stream = self.stream(&call.input::<StreamReference>()?.name()?)?;
         let tags: Vec<Value> = stream.settings.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
         answer(&json!({"Tags": tags, "HasMoreTags": false}))
     }

@@ -10,6 +10,7 @@ use super::position::{SequenceNumber, ShardId};
 use super::shard::{Closing, Credit, HashRange, Shard, StoredRecord};
 use crate::call::ApiError;
 use crate::encoding::{ACCOUNT, arn};
+use crate::journal::{Event, Journal};
 
 const HOUR: i64 = 3_600_000;
 
@@ -111,14 +112,28 @@ impl DataStream {
     }
 
     /// Forgets the records that are older than the retention period, and the shards that were closed before.
-    pub(super) fn trim(&mut self, now: i64) {
+    pub(super) fn trim(&mut self, now: i64, journal: &Journal) {
         let horizon = self.horizon(now);
         for shard in self.shards.values_mut() {
-            while shard.records.front().is_some_and(|record| record.arrived < horizon) {
-                shard.records.pop_front();
-            }
+            let outlived = shard.records.partition_point(|record| record.arrived < horizon);
+            shard.drop_oldest(outlived, &self.name, now, journal);
         }
-        self.shards.retain(|_, shard| shard.open_since(horizon));
+        self.shards.retain(|id, shard| {
+            let stays = shard.open_since(horizon);
+            if !stays {
+                journal.record(now, "", Event::Forgotten { stream: self.name.clone(), shard: id.to_string() });
+            }
+            stays
+        });
+    }
+
+    /// Drops all records of a shard but the newest ones, however young, and tells how many.
+    pub(super) fn trim_through(&mut self, id: ShardId, keep_last: usize, now: i64, journal: &Journal) -> Result<usize, ApiError> {
+        let no_shard = self.no_shard(&id.to_string());
+        let shard = self.shards.get_mut(&id).ok_or(no_shard)?;
+        let count = shard.records.len().saturating_sub(keep_last);
+        shard.drop_oldest(count, &self.name, now, journal);
+        Ok(count)
     }
 
     /// The least position behind everything that happened so far.
