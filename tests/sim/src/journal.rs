@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -186,6 +187,8 @@ pub struct Put {
     pub partition_key: String,
     /// The place among the hash keys: the explicit one, or that of the partition key.
     pub hash_key: u128,
+    /// The hash keys that the shard takes.
+    pub range: RangeInclusive<u128>,
     /// The record's bytes.
     pub data: Bytes,
     /// When the caller hears of it.

@@ -80,6 +80,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         bucket: BUCKET.to_owned(),
         folder: format!("{PREFIX}/{TABLE}"),
         failover: i64::try_from(scenario.service.failover.as_millis())?,
+        kinesis: None,
     });
     let begun = Instant::now();
     fleet.start_all();
@@ -126,7 +127,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         violations.push(Violation { invariant: Invariant::Liveness, at: cloud.clock.now(), what });
     }
     server.stop().await;
-    let coverage = Coverage::of(checker.seen(), &faults.counts(), &fleet.counts(), &history.counts());
+    let coverage = Coverage::of([checker.seen(), fleet.counts(), history.counts()], &faults.counts());
     Ok(Report { violations, coverage, journal: cloud.journal })
 }
 

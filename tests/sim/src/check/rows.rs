@@ -30,22 +30,42 @@ pub struct Row {
     pub keys: BTreeMap<String, String>,
     pub new: Item,
     pub old: Item,
+    /// Where the whole event is, below the table's folder, when the row is a pointer only.
+    pub claim: Option<String>,
 }
 
-/// The rows of an object, in order.
-pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Vec<Row>> {
-    let columns = match name.rsplit_once('.') {
+/// An object of the lake.
+#[derive(Debug)]
+pub struct Object {
+    /// Its rows, in order.
+    pub rows: Vec<Row>,
+    /// The positions that its footer tells, if it has one: where the run starts after, and its last.
+    pub ends: Option<(String, String)>,
+}
+
+/// Reads an object of that name.
+pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Object> {
+    let (columns, ends) = match name.rsplit_once('.') {
         Some((_, "parquet")) => parquet(body)?,
-        Some((_, "gz")) => ndjson(body)?,
+        Some((_, "gz")) => (ndjson(body)?, None),
         _ => bail!("its name ends like no format's"),
     };
-    columns.into_iter().map(row).collect()
+    Ok(Object { rows: columns.into_iter().map(row).collect::<anyhow::Result<_>>()?, ends })
+}
+
+/// Reads one event: a line of NDJSON with its line feed.
+pub fn line(event: &Bytes) -> anyhow::Result<Row> {
+    let line = event.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n')).context("it is not one line")?;
+    row(columns(str::from_utf8(line)?)?)
 }
 
 type Columns = BTreeMap<String, Value>;
 
-fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
+fn parquet(body: &Bytes) -> anyhow::Result<(Vec<Columns>, Option<(String, String)>)> {
     let file = SerializedFileReader::new(body.clone())?;
+    let footer = file.metadata().file_metadata().key_value_metadata();
+    let end = |name: &str| footer?.iter().find(|pair| pair.key == name)?.value.clone();
+    let ends = end("headwater.after").zip(end("headwater.last"));
     let mut rows = Vec::new();
     for row in file.get_row_iter(None)? {
         let row = row?;
@@ -62,7 +82,7 @@ fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
         });
         rows.push(columns.collect());
     }
-    Ok(rows)
+    Ok((rows, ends))
 }
 
 fn text_of(field: &Field) -> String {
@@ -75,17 +95,17 @@ fn text_of(field: &Field) -> String {
 fn ndjson(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
     let mut text = String::new();
     flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_string(&mut text).context("unpack it")?;
-    text.lines()
-        .map(|line| {
-            let mut columns: Columns = serde_json::from_str(line).with_context(|| format!("read the line {line}"))?;
-            if let Some(Value::String(time)) = columns.get("cdc_time") {
-                let time: jiff::civil::DateTime = time.parse().with_context(|| format!("read the time {time}"))?;
-                let millis = time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
-                columns.insert("cdc_time".to_owned(), millis.into());
-            }
-            Ok(columns)
-        })
-        .collect()
+    text.lines().map(columns).collect()
+}
+
+fn columns(line: &str) -> anyhow::Result<Columns> {
+    let mut columns: Columns = serde_json::from_str(line).with_context(|| format!("read the line {line}"))?;
+    if let Some(Value::String(time)) = columns.get("cdc_time") {
+        let time: jiff::civil::DateTime = time.parse().with_context(|| format!("read the time {time}"))?;
+        let millis = time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
+        columns.insert("cdc_time".to_owned(), millis.into());
+    }
+    Ok(columns)
 }
 
 fn row(mut columns: Columns) -> anyhow::Result<Row> {
@@ -116,6 +136,10 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         changed,
         new: image(take("cdc_extra"))?,
         old: image(take("old_cdc_extra"))?,
+        claim: match take("cdc_claim_check") {
+            None | Some(Value::Null) => None,
+            claim => Some(text(claim, "cdc_claim_check")?),
+        },
         keys: columns.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect(),
     })
 }

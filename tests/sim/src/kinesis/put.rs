@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::position::{SequenceNumber, ShardId};
+use super::shard::HashRange;
 use super::stream::{DataStream, Distribution, Placement};
 use super::{Kinesis, StreamReference, invalid};
 use crate::call::{Answer, ApiError, Call, answer};
@@ -160,12 +161,14 @@ impl DataStream {
                 Placement::Throttled(shard) => self.failure("ProvisionedThroughputExceededException", shard),
                 Placement::Stored(sequence) => {
                     let shard = sequence.shard();
+                    let range = self.shards.get(&shard).map_or(HashRange::ALL, |shard| shard.range);
                     call.record(Event::Put(Put {
                         stream: self.name.clone(),
                         shard: shard.to_string(),
                         sequence: sequence.into(),
                         partition_key,
                         hash_key: hash,
+                        range: range.start..=range.end,
                         data,
                         passage: call.quirks.passage,
                     }));
@@ -222,10 +225,16 @@ mod tests {
         let body = json!({"StreamName": "orders", "PartitionKey": "pk1", "Data": encoded("a")});
         account.kinesis("PutRecord", body.clone()).unwrap();
         account.kinesis("PutRecord", body).unwrap();
-        let puts: Vec<Put> = account.journal.since(0).into_iter().filter_map(|entry| match entry.event {
-            Event::Put(put) => Some(put),
-            _ => None,
-        }).collect();
+        let puts: Vec<Put> = account
+            .journal
+            .since(0)
+            .into_iter()
+            .filter_map(|entry| match entry.event {
+                Event::Put(put) => Some(put),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(puts[0].range, 0..=u128::MAX);
         assert_eq!(puts[0].hash_key, 329_398_341_438_914_906_102_347_661_116_985_167_824);
         assert_eq!(puts.iter().map(|put| put.passage.is_prompt()).collect::<Vec<_>>(), [false, true]);
         assert!(account.events()[1].ends_with(", late, never heard of"));

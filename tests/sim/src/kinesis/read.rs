@@ -91,9 +91,10 @@ impl Kinesis {
         let name = stream.name()?;
         let stream = self.usable_stream(&name, call.now)?;
         let shard = ShardId::parse(&shard_id).and_then(|shard| stream.shards.get(&shard)).ok_or_else(|| gone(&shard_id, &name))?;
-        let kind = KINDS.into_iter().find(|known| *known == kind).ok_or_else(|| {
-            constraint("shardIteratorType", &format!("satisfy enum value set: [{}]", KINDS.join(", ")))
-        })?;
+        let kind = KINDS
+            .into_iter()
+            .find(|known| *known == kind)
+            .ok_or_else(|| constraint("shardIteratorType", &format!("satisfy enum value set: [{}]", KINDS.join(", "))))?;
         let asked = starting_sequence_number.clone().or(timestamp.map(|seconds| seconds.to_string()));
         let position = match (kind, starting_sequence_number, timestamp) {
             ("TRIM_HORIZON", None, None) => shard.first,

@@ -37,6 +37,8 @@ pub(super) struct HashRange {
 }
 
 impl HashRange {
+    pub(super) const ALL: Self = Self { start: 0, end: u128::MAX };
+
     /// Cuts all hash keys into ranges of one width; the last takes what remains.
     pub(super) fn even(parts: u32) -> impl Iterator<Item = Self> {
         let all = u128::from(parts.max(1));
