@@ -117,6 +117,16 @@ impl Kinesis {
         }
     }
 
+    /// The open shard that takes the hash keys behind those of another, with which it can be merged; none behind the last.
+    pub fn neighbour(&self, stream: &str, shard: ShardId) -> Option<ShardId> {
+        self.streams.get(stream)?.neighbour(shard)
+    }
+
+    /// A shard takes nothing until then (milliseconds since the epoch), as if others had used up what it can take.
+    pub fn throttle(&mut self, stream: &str, shard: ShardId, until: i64) -> Result<(), ApiError> {
+        self.stream(stream)?.throttle(shard, until)
+    }
+
     /// Drops all records of a shard but the `keep_last` newest, however young they are. Gives how many were dropped.
     pub fn trim_through(&mut self, stream: &str, shard: ShardId, keep_last: usize, now: i64, journal: &Journal) -> Result<usize, ApiError> {
         self.trim(now, journal);

@@ -192,6 +192,7 @@ impl DataStream {
 mod tests {
     use crate::call::Passage;
     use crate::journal::{Event, Put};
+    use crate::kinesis::ShardId;
     use crate::kinesis::testing::{Account, encoded, text};
     use serde_json::{Value, json};
 
@@ -301,6 +302,16 @@ mod tests {
         assert_eq!(account.kinesis("PutRecord", large.clone()).unwrap_err().code, "ProvisionedThroughputExceededException");
         account.now += 1_000;
         account.kinesis("PutRecord", large).unwrap();
+    }
+
+    #[test]
+    fn a_throttled_shard_fails_its_records_and_others_take_theirs() {
+        let mut account = Account::with_stream("orders", 2);
+        account.kinesis.throttle("orders", ShardId(1), account.now + 1_000).unwrap();
+        let answer = account.kinesis("PutRecords", records(&["pk1", "pk2"])).unwrap();
+        assert_eq!(codes(&answer), [Some("ProvisionedThroughputExceededException"), None]);
+        account.now += 1_000;
+        assert_eq!(codes(&account.kinesis("PutRecords", records(&["pk1"])).unwrap()), [None]);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub(super) struct Shard {
     pub(super) closed: Option<Closing>,
     pub(super) records: VecDeque<StoredRecord>,
     pub(super) credit: Credit,
+    /// Until then it takes nothing (milliseconds since the epoch).
+    pub(super) throttled_until: i64,
 }
 
 impl Shard {
