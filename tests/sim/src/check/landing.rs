@@ -115,16 +115,13 @@ impl Checker {
         let place = stem.rsplit_once('-').and_then(|(shard, digits)| Some((shard.to_owned(), Sequence::parse(digits)?)));
         let change = place.and_then(|place| self.places.get(&place).copied());
         let least = self.subject.kinesis.as_ref().and_then(|kinesis| kinesis.quarantined_from);
-        match change.filter(|change| least.is_some_and(|least| self.changes[*change].size() >= least)) {
-            Some(change) => {
-                self.capture.settle(change, entry.at);
-                self.changes[change].is_quarantined = true;
-            }
-            None => {
-                let what = format!("{} put a good record into quarantine: {name}", entry.worker);
-                self.findings.violate(Invariant::NoSilentLoss, entry.at, what);
-            }
-        }
+        let Some(change) = change.filter(|change| least.is_some_and(|least| self.changes[*change].size() >= least)) else {
+            let what = format!("{} put a good record into quarantine: {name}", entry.worker);
+            self.findings.violate(Invariant::NoSilentLoss, entry.at, what);
+            return;
+        };
+        self.capture.settle(change, entry.at);
+        self.changes[change].is_quarantined = true;
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Object {
     /// Its rows, in order.
     pub rows: Vec<Row>,
     /// The positions that its footer tells, if it has one: where the run starts after, and its last.
-    pub ends: Option<(String, String)>,
+    pub ends: Option<Ends>,
 }
 
 /// Reads an object of that name.
@@ -59,9 +59,12 @@ pub fn line(event: &Bytes) -> anyhow::Result<Row> {
     row(columns(str::from_utf8(line)?)?)
 }
 
+/// Two positions as they are spelled.
+type Ends = (String, String);
+
 type Columns = BTreeMap<String, Value>;
 
-fn parquet(body: &Bytes) -> anyhow::Result<(Vec<Columns>, Option<(String, String)>)> {
+fn parquet(body: &Bytes) -> anyhow::Result<(Vec<Columns>, Option<Ends>)> {
     let file = SerializedFileReader::new(body.clone())?;
     let footer = file.metadata().file_metadata().key_value_metadata();
     let end = |name: &str| footer?.iter().find(|pair| pair.key == name)?.value.clone();

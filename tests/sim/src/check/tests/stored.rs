@@ -15,7 +15,9 @@ const HELD_UP: Passage = Passage { held_up: true, heard_after: Some(0) };
 fn with_changes(changes: &[u32]) -> Story {
     let story = Story::with_kinesis();
     story.lease("W", "a", "TRIM_HORIZON");
-    changes.iter().for_each(|change| story.change("a", *change, "x"));
+    for change in changes {
+        story.change("a", *change, "x");
+    }
     story
 }
 

@@ -206,7 +206,9 @@ impl Story {
         self.checker.finish(self.now.get());
         let violations = self.checker.violations();
         // Shown when the test fails.
-        violations.iter().for_each(|violation| println!("{violation}"));
+        for violation in violations {
+            println!("{violation}");
+        }
         violations.iter().map(|violation| violation.invariant).collect()
     }
 }
