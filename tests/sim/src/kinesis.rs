@@ -92,6 +92,7 @@ impl Kinesis {
             "CreateStream" => self.create_stream(call),
             "DeleteStream" => self.delete_stream(call),
             "ListStreams" => self.list_streams(call),
+            "UpdateStreamRecordDistributionStrategy" => self.update_stream_record_distribution_strategy(call),
             "UpdateMaxRecordSize" => self.update_max_record_size(call),
             "IncreaseStreamRetentionPeriod" => self.increase_stream_retention_period(call),
             "ListTagsForStream" => self.list_tags_for_stream(call),

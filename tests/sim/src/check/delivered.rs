@@ -57,15 +57,16 @@ impl Checker {
                 self.findings.violate(Invariant::LandOnce, entry.at, format!("{last} of {} landed again, in {name}", start.shard));
             }
         }
-        let Some((after, through)) = &object.ends else { return };
+        if let Some(after) = object.after.as_ref().filter(|after| **after != start.digits) {
+            let what = format!("{name} tells that it begins after {after}");
+            self.findings.violate(Invariant::LandOnce, entry.at, what);
+        }
+        let Some(through) = &object.last else { return };
         let end = Position::parse(through);
-        let rest = records[next..]
-            .iter()
-            .copied()
-            .take_while(|record| end.as_ref().is_some_and(|end| stored.consumer.records[*record].position <= *end));
-        let is_whole = stored.first_wanted(&rest.collect::<Vec<_>>()).is_none();
-        if after != start.digits || end.is_none_or(|end| end < last) || !is_whole {
-            let what = format!("{name} tells that it goes from {after} through {through}, and its last record is {last}");
+        let is_within = |record: &usize| end.as_ref().is_some_and(|end| stored.consumer.records[*record].position <= *end);
+        let rest: Vec<usize> = records[next..].iter().copied().take_while(is_within).collect();
+        if end.as_ref().is_none_or(|end| *end < last) || stored.first_wanted(&rest).is_some() {
+            let what = format!("{name} tells that it goes through {through}, and its last record is {last}");
             self.findings.violate(Invariant::LandOnce, entry.at, what);
         }
     }

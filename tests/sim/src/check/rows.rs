@@ -39,18 +39,19 @@ pub struct Row {
 pub struct Object {
     /// Its rows, in order.
     pub rows: Vec<Row>,
-    /// The positions that its footer tells, if it has one: where the run starts after, and its last.
-    pub ends: Option<Ends>,
+    /// Where its run starts after, if its footer tells that.
+    pub after: Option<String>,
+    /// The position of its last record, if its footer tells that, or its header.
+    pub last: Option<String>,
 }
 
 /// Reads an object of that name.
 pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Object> {
-    let (columns, ends) = match name.rsplit_once('.') {
-        Some((_, "parquet")) => parquet(body)?,
-        Some((_, "gz")) => (ndjson(body)?, None),
+    match name.rsplit_once('.') {
+        Some((_, "parquet")) => parquet(body),
+        Some((_, "gz")) => ndjson(body),
         _ => bail!("its name ends like no format's"),
-    };
-    Ok(Object { rows: columns.into_iter().map(row).collect::<anyhow::Result<_>>()?, ends })
+    }
 }
 
 /// Reads one event: a line of NDJSON with its line feed.
@@ -59,20 +60,20 @@ pub fn line(event: &Bytes) -> anyhow::Result<Row> {
     row(columns(str::from_utf8(line)?)?)
 }
 
-/// Two positions as they are spelled.
-type Ends = (String, String);
+const AFTER: &str = "headwater.after";
+const LAST: &str = "headwater.last";
 
 type Columns = BTreeMap<String, Value>;
 
-fn parquet(body: &Bytes) -> anyhow::Result<(Vec<Columns>, Option<Ends>)> {
+fn parquet(body: &Bytes) -> anyhow::Result<Object> {
     let file = SerializedFileReader::new(body.clone())?;
     let footer = file.metadata().file_metadata().key_value_metadata();
     let end = |name: &str| footer?.iter().find(|pair| pair.key == name)?.value.clone();
-    let ends = end("headwater.after").zip(end("headwater.last"));
+    let (after, last) = (end(AFTER), end(LAST));
     let mut rows = Vec::new();
-    for row in file.get_row_iter(None)? {
-        let row = row?;
-        let columns = row.get_column_iter().filter_map(|(name, field)| {
+    for columns in file.get_row_iter(None)? {
+        let columns = columns?;
+        let columns = columns.get_column_iter().filter_map(|(name, field)| {
             let value = match field {
                 Field::Null => return None,
                 Field::Str(text) => Value::from(text.as_str()),
@@ -83,9 +84,9 @@ fn parquet(body: &Bytes) -> anyhow::Result<(Vec<Columns>, Option<Ends>)> {
             };
             Some((name.clone(), value))
         });
-        rows.push(columns.collect());
+        rows.push(row(columns.collect())?);
     }
-    Ok((rows, ends))
+    Ok(Object { rows, after, last })
 }
 
 fn text_of(field: &Field) -> String {
@@ -95,10 +96,13 @@ fn text_of(field: &Field) -> String {
     }
 }
 
-fn ndjson(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_string(&mut text).context("unpack it")?;
-    text.lines().map(columns).collect()
+fn ndjson(body: &Bytes) -> anyhow::Result<Object> {
+    let (mut text, mut file) = (String::new(), flate2::read::MultiGzDecoder::new(body.as_ref()));
+    file.read_to_string(&mut text).context("unpack it")?;
+    let comment = file.header().and_then(|header| str::from_utf8(header.comment()?).ok());
+    let last = comment.and_then(|comment| comment.strip_prefix(LAST)?.strip_prefix('=')).map(str::to_owned);
+    let rows = text.lines().map(|line| row(columns(line)?)).collect::<anyhow::Result<_>>()?;
+    Ok(Object { rows, after: None, last })
 }
 
 fn columns(line: &str) -> anyhow::Result<Columns> {

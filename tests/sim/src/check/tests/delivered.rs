@@ -1,5 +1,9 @@
 //! What deliver makes of Kinesis.
 
+use std::io::Write as _;
+
+use flate2::{Compression, GzBuilder};
+
 use super::story::in_kinesis;
 use super::*;
 use crate::check::rows::Object;
@@ -116,19 +120,33 @@ fn what_was_packed_for_another_shard_is_passed_over() {
 
 #[test]
 fn a_footer_that_tells_of_another_run_is_seen() {
-    let told = |after: String, through: String| {
+    let told = |after: String, last: String| {
         let mut story = packed();
         story.checker.follow(&story.journal);
         let name = format!("dt=2026-11-21/hr=03/000000000000.orders.1795046400.k-{}.parquet", horizon());
         let rows = vec![rows::line(&line("a", 1, "x", "1").into()).unwrap()];
         let entry = Entry { at: NOW, worker: "D".into(), event: Event::Note(String::new()) };
-        story.checker.delivered(&entry, &name, &Object { rows, ends: Some((after, through)) });
+        story.checker.delivered(&entry, &name, &Object { rows, after: Some(after), last: Some(last) });
         story.checker.violations().iter().map(|violation| violation.invariant).collect::<Vec<_>>()
     };
     assert_eq!(told(horizon(), spelled(1, 0)), []);
     assert_eq!(told(spelled(1, 0), spelled(1, 0)), [Invariant::LandOnce], "it begins elsewhere");
     assert_eq!(told(horizon(), spelled(1, 1)), [Invariant::LandOnce], "it holds no more than the first record");
     assert_eq!(told(horizon(), horizon()), [Invariant::LandOnce], "it holds more than nothing");
+}
+
+#[test]
+fn the_header_of_an_object_tells_its_last_record() {
+    let told = |last: String| {
+        let mut gzip = GzBuilder::new().comment(format!("headwater.last={last}")).write(Vec::new(), Compression::fast());
+        gzip.write_all(line("a", 1, "x", "1").as_bytes()).unwrap();
+        let (story, body) = (packed(), gzip.finish().unwrap().into());
+        let key = format!("cdc/orders/changes/dt=2026-11-21/hr=03/000000000000.orders.1795046400.k-{}.json.gz", horizon());
+        story.record("D", Event::Object { bucket: "lake".into(), key, body, replaced: None });
+        story.broken().contains(&Invariant::LandOnce)
+    };
+    assert!(!told(spelled(1, 0)));
+    assert!(told(spelled(2, 0)));
 }
 
 #[test]
