@@ -79,7 +79,7 @@ fn parquet(body: &Bytes) -> anyhow::Result<Object> {
                 Field::Str(text) => Value::from(text.as_str()),
                 Field::Bool(value) => Value::from(*value),
                 Field::TimestampMillis(millis) => Value::from(*millis),
-                Field::ListInternal(list) => list.elements().iter().map(|element| Value::from(text_of(element))).collect(),
+                Field::ListInternal(members) => members.elements().iter().map(|element| Value::from(text_of(element))).collect(),
                 other => Value::from(other.to_string()),
             };
             Some((name.clone(), value))
