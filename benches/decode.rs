@@ -24,7 +24,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use headwater::contract::{Column, ColumnType, TableSchema, TimestampFormat};
 use headwater::event::decode::{Decoded, parse_page};
-use headwater::event::encode::{Decimals, Origin, write_ndjson};
+use headwater::event::encode::{Decimals, write_ndjson};
 use headwater::event::flatten::Flattener;
 use headwater::event::{AttributeType, Item, Operation, StreamRecord, Value};
 use streams::operation::get_records::GetRecordsOutput;
@@ -42,7 +42,7 @@ const ROUNDS: usize = 9;
 /// How often a path reads all pages in a round.
 const REPEATS: u32 = 8;
 
-const ORIGIN: Origin<'_> = Origin { table: "sales_orders", shard: "shardId-00000001732150000000-5f2c1a7b" };
+const SHARD: &str = "shardId-00000001732150000000-5f2c1a7b";
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -119,7 +119,7 @@ impl Bench {
     }
 
     fn line(&self, record: &StreamRecord<'_>, out: &mut Vec<u8>) -> Result<()> {
-        write_ndjson(&self.flattener.flatten(record)?, ORIGIN, &self.schema, Decimals::Number, out);
+        write_ndjson(&self.flattener.flatten(record, SHARD)?, &self.schema, Decimals::Number, out);
         Ok(())
     }
 

@@ -49,6 +49,8 @@ pub struct AwsError {
     /// The API's name of the call.
     pub operation: &'static str,
     on: String,
+    /// The service's code; empty when it gave none.
+    pub code: String,
     /// What kind of failure it was.
     pub failure: Failure,
     message: String,
@@ -76,35 +78,37 @@ impl AwsError {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let on = if on.is_empty() { String::new() } else { format!(" on {on}") };
+        let mut service_code = String::new();
         let (failure, message, details) = match error {
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
-                let code = context.err().code().unwrap_or("no error code");
+                service_code = context.err().code().unwrap_or_default().to_owned();
+                let code = if service_code.is_empty() { "no error code" } else { &service_code };
                 let message = context.err().message().unwrap_or("the service gave no message").to_owned();
                 let request = context.raw().headers().get("x-amzn-requestid").map(|id| format!(", request {id}")).unwrap_or_default();
                 (classify(code, status), message, format!(" ({code}, HTTP {status}{request})"))
             }
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
-                (Failure::Unavailable, chain(error), String::new())
+                (Failure::Unavailable, describe(error), String::new())
             }
-            SdkError::ConstructionFailure(_) => (Failure::Invalid, chain(error), String::new()),
-            other => (Failure::Unavailable, chain(other), String::new()),
+            SdkError::ConstructionFailure(_) => (Failure::Invalid, describe(error), String::new()),
+            other => (Failure::Unavailable, describe(other), String::new()),
         };
         // No credentials at all is for a person to mend; a provider that failed to refresh them may work the next time.
         let missing =
             message.contains("credential provider was not enabled") || message.contains("no providers in chain provided credentials");
         let failure = if missing && failure == Failure::Unavailable { Failure::Denied } else { failure };
-        Self { operation, on, failure, message, details }
+        Self { operation, on, code: service_code, failure, message, details }
     }
 
     /// A failure that no SDK error stands for, such as a body that ends early or a response without what the service promises.
     pub fn of(operation: &'static str, failure: Failure, message: impl Into<String>) -> Self {
-        Self { operation, on: String::new(), failure, message: message.into(), details: String::new() }
+        Self { operation, on: String::new(), code: String::new(), failure, message: message.into(), details: String::new() }
     }
 }
 
-/// The whole chain of causes in one line: a dispatch failure says what happened only at its end.
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes in one line: a dispatch failure says what happened only at its end.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -128,6 +132,7 @@ fn classify(code: &str, status: u16) -> Failure {
         | "RequestLimitExceeded"
         | "RequestThrottled"
         | "RequestThrottledException"
+        | "KMSThrottlingException"
         | "TooManyRequestsException"
         | "SlowDown" => Failure::Throttled,
         "AccessDeniedException"
@@ -141,13 +146,20 @@ fn classify(code: &str, status: u16) -> Failure {
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "NotAuthorized"
-        | "OptInRequired" => Failure::Denied,
+        | "OptInRequired"
+        // The key of an encrypted stream: for a person to mend, like a permission.
+        | "KMSAccessDeniedException"
+        | "KMSDisabledException"
+        | "KMSInvalidStateException"
+        | "KMSNotFoundException"
+        | "KMSOptInRequired" => Failure::Denied,
         "ResourceNotFoundException" | "TableNotFoundException" => Failure::NotFound,
         "ConditionalCheckFailedException" => Failure::ConditionFailed,
         "TrimmedDataAccessException" => Failure::Trimmed,
         "ExpiredIteratorException" => Failure::ExpiredIterator,
         // A create that races another one, or a table that is still being made: both settle by themselves.
         "ResourceInUseException" | "TransactionConflictException" => Failure::Unavailable,
+        "InternalFailure" | "InternalFailureException" => Failure::Unavailable,
         _ if status == 429 => Failure::Throttled,
         _ if status >= 500 => Failure::Unavailable,
         _ if status == 401 || status == 403 => Failure::Denied,
@@ -165,6 +177,16 @@ mod tests {
             assert_eq!(classify(code, 400), Failure::Throttled, "{code}");
         }
         assert_eq!(classify("SomethingNew", 429), Failure::Throttled);
+    }
+
+    #[test]
+    fn what_ails_the_key_of_an_encrypted_stream_is_for_a_person_to_mend_unless_it_is_busy() {
+        for code in
+            ["KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired"]
+        {
+            assert_eq!(classify(code, 400), Failure::Denied, "{code}");
+        }
+        assert_eq!(classify("KMSThrottlingException", 400), Failure::Throttled);
     }
 
     #[test]

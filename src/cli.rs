@@ -8,6 +8,7 @@ pub mod demo;
 pub mod embedded;
 #[cfg(feature = "embedded")]
 pub mod generate;
+pub mod init;
 mod log;
 #[cfg(feature = "sql")]
 pub mod query;
@@ -68,6 +69,8 @@ enum Command {
     /// Everything at once in this process: embedded DynamoDB, generated orders, lake in ./lake, SQL, verify.
     #[cfg(all(feature = "embedded", feature = "sql"))]
     Demo(demo::Args),
+    /// Create what headwater.toml needs and is not there: the table's stream, lease tables, Kinesis stream, bucket, delivery stream.
+    Init(init::Args),
     /// Replicate the table of headwater.toml until SIGTERM or ctrl-c.
     Run(run::Args),
     /// Show the stream, its shards, leases, lag and gaps.
@@ -95,7 +98,7 @@ enum Command {
 pub enum Exit {
     /// 0: done, and what was checked holds.
     Success,
-    /// 1: the command worked, and what it checked does not hold (the lake differs, the contract has errors).
+    /// 1: the command worked, and what it checked does not hold (the lake differs, the contract has errors, something is not set up).
     Differs,
     /// 2: the command line, the configuration or the contract is wrong. Clap uses the same code.
     Usage,
@@ -146,6 +149,7 @@ impl Command {
         match self {
             #[cfg(all(feature = "embedded", feature = "sql"))]
             Self::Demo(args) => demo::run(args, globals).await,
+            Self::Init(args) => init::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
             Self::Status(args) => status::run(args, globals).await,
             #[cfg(feature = "sql")]

@@ -1,6 +1,7 @@
 //! Configuration: `headwater.toml` as it is written (`raw`), and the validated settings that the rest of the program uses.
 
 mod raw;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,17 @@ pub struct Settings {
     pub stream: StreamSettings,
     /// How work is shared and remembered.
     pub lease: LeaseSettings,
-    /// Where changes go.
+    /// The stages that this process runs.
+    pub stages: Stages,
+    /// Where capture's changes go.
+    pub route: RouteKind,
+    /// The Kinesis stream that capture writes and deliver reads.
+    pub kinesis: Option<KinesisSettings>,
+    /// The delivery stream that takes changes.
+    pub firehose: Option<FirehoseSettings>,
+    /// The deliver stage, where there is one.
+    pub deliver: Option<DeliverSettings>,
+    /// The lake: where changes land, and what is too large or no change at all.
     pub lake: LakeSettings,
     /// Bytes that may be buffered for the route, over all shards.
     pub memory_budget: usize,
@@ -80,6 +91,118 @@ pub struct LeaseSettings {
     pub failover: Duration,
     /// This worker's name in `status`; by default the host's name.
     pub worker: Option<String>,
+}
+
+/// The stages that a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stages {
+    /// The table's stream into the route.
+    pub capture: bool,
+    /// The Kinesis stream into the lake or Firehose.
+    pub deliver: bool,
+}
+
+/// Where capture's changes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// Straight into the lake.
+    #[default]
+    Lake,
+    /// Into a Kinesis data stream.
+    Kinesis,
+    /// Into a Firehose delivery stream.
+    Firehose,
+}
+
+/// When a batch is sent: at whichever comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// This many events.
+    pub records: usize,
+    /// This many bytes of events.
+    pub bytes: usize,
+    /// This long after the first of them was taken.
+    pub window: Duration,
+}
+
+/// What becomes of a change that is too large for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LargeRecords {
+    /// It is stored in the lake, and a pointer to it goes into the stream.
+    ClaimCheck,
+    /// It goes to quarantine.
+    Quarantine,
+    /// The stream's own, raised, maximum record size counts; what exceeds that too goes to quarantine.
+    Raise,
+}
+
+/// The Kinesis stream that capture writes and deliver reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KinesisSettings {
+    /// Its name.
+    pub stream: String,
+    /// The largest aggregated record in bytes; none when each event is a record of its own.
+    pub aggregation: Option<usize>,
+    /// When events are sent.
+    pub batch: BatchSettings,
+    /// What becomes of a change that is too large.
+    pub large_records: LargeRecords,
+    /// How many shards `init` gives it; none for an on-demand stream.
+    pub shards: Option<u32>,
+}
+
+/// Whether several events share a Firehose record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Packing {
+    /// Unless the delivery stream converts, partitions or transforms record by record.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// The delivery stream that takes changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirehoseSettings {
+    /// Its name.
+    pub delivery_stream: String,
+    /// When events are sent.
+    pub batch: BatchSettings,
+    /// Whether several events share a record.
+    pub packing: Packing,
+    /// What becomes of a change that is too large.
+    pub large_records: LargeRecords,
+    /// The role that `init` gives it.
+    pub role_arn: Option<String>,
+    /// The bytes that it gathers before it writes an object, for `init`.
+    pub buffer_size: u64,
+    /// How long it gathers, for `init`.
+    pub buffer_interval: Duration,
+}
+
+/// Where the deliver stage takes changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliverTarget {
+    /// Into the lake.
+    Lake,
+    /// Into the delivery stream.
+    Firehose,
+}
+
+/// The deliver stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliverSettings {
+    /// Where changes go.
+    pub target: DeliverTarget,
+    /// The name of its lease table.
+    pub application: String,
+    /// Where reading starts when there are no leases yet.
+    pub start: Start,
 }
 
 /// The configuration cannot be used.

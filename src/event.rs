@@ -1,7 +1,7 @@
 //! The flat change event, from the bytes of a GetRecords page to a row of the lake.
 //!
 //! A record is decoded once ([`decode`]), flattened once ([`flatten`]) and encoded once ([`encode`], or the Parquet writer of
-//! [`crate::lake`]). Everything here is pure: no I/O, no clock. The rule that holds throughout is *exact-values*: from an event and
+//! [`crate::lake`]); what reads lines takes them back into events by the same schema ([`parse`]). Everything here is pure: no I/O, no clock. The rule that holds throughout is *exact-values*: from an event and
 //! its [`TableSchema`](crate::contract::TableSchema) both images can be rebuilt exactly ([`restore`]).
 
 mod cell;
@@ -12,7 +12,9 @@ pub mod flatten;
 mod instant;
 mod json;
 pub mod number;
+pub mod parse;
 mod plain_json;
+mod position;
 pub mod restore;
 mod sequence;
 mod shard;
@@ -24,6 +26,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+pub use position::{InvalidPosition, Position};
 pub use sequence::{InvalidSequence, SequenceNumber};
 pub use shard::ShardId;
 pub use typed_json::{item_from_json, write_typed_item, write_typed_json};
@@ -115,6 +118,8 @@ pub struct ChangeEvent<'a> {
     pub sequence: SequenceNumber,
     /// `cdc_time`, seconds since the epoch.
     pub time: i64,
+    /// `cdc_shard`: the shard of the table's stream that the change was read from.
+    pub shard: Cow<'a, str>,
     /// `cdc_snapshot_id`, on snapshot rows.
     pub snapshot_id: Option<Cow<'a, str>>,
     /// `cdc_ttl_delete`.

@@ -8,9 +8,11 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change; [`store`] and `s3` are the storage, [`error`] its failures in
-//! plain words. The route that drives all this is [`crate::route::lake`].
+//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
+//! the storage, [`bucket`] makes a new one, [`error`] has its failures in plain words. The route that drives all this is [`crate::route::lake`].
 
+pub mod bucket;
+pub mod claims;
 pub mod columns;
 pub mod commit;
 mod counters;
@@ -35,6 +37,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::contract::TableSchema;
 pub use crate::event::encode::Decimals;
+pub use bucket::LakeBucket;
 pub use columns::arrow_schema;
 pub use commit::Commit;
 pub use counters::{LakeCounters, LakeCounts};
@@ -43,6 +46,9 @@ pub use layout::{ChangeKey, Format, HourPartition, Layout};
 pub use quarantine::PoisonRecord;
 pub use run::{ClosedRun, OpenRun};
 pub use store::{InvalidLocation, LakeLocation, LakeStore};
+
+/// What an object says of the position of its last row: the name of the entry in its footer or header.
+const LAST: &str = "headwater.last";
 
 /// Where the lake lies and what its objects are like.
 #[derive(Debug, Clone, PartialEq, Eq)]

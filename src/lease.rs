@@ -11,7 +11,7 @@ pub mod held;
 mod item;
 pub mod table;
 
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 use crate::stream::StreamArn;
 use crate::stream::lineage::{Begin, Leased};
 
@@ -23,7 +23,7 @@ pub enum Checkpoint {
     /// `AT_TIMESTAMP`: nothing yet, begin with the first record made at or after this time (attribute `startTimestamp`).
     AtTimestamp(i64),
     /// Everything up to and including this record is durable.
-    At(SequenceNumber),
+    At(Position),
     /// `SHARD_END`: everything is durable, and the shard takes no more.
     ShardEnd,
 }
@@ -53,7 +53,7 @@ pub struct Lease {
     /// How far the shard is done.
     pub checkpoint: Checkpoint,
     /// The last durable record, kept beyond `SHARD_END` to check that a child's numbers go on above it.
-    pub last_sequence: Option<SequenceNumber>,
+    pub last_sequence: Option<Position>,
     /// Every change made before this time (seconds since the epoch) is durable, as far as this shard goes.
     pub durable_through: Option<i64>,
     /// When the shard was found, in seconds since the epoch. It may have held changes of the day before.

@@ -19,17 +19,29 @@ pub enum Mutant {
     IgnoreLostLease,
     /// A lake object is written without the condition that it is absent.
     CommitOverExisting,
+    /// Reading a Kinesis shard resumes behind an aggregated record of which only a part is durable.
+    ForgetSubsequence,
+    /// While a failed record waits to be sent again, later ones of its lane go before it.
+    ResendBehind,
+    /// The records that were refused in an answered call count as acknowledged.
+    AcknowledgeFailed,
+    /// An aggregated record counts as delivered on whatever shard it landed.
+    TrustStaleMap,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
         Self::LatestForChildren,
         Self::IgnoreLostLease,
         Self::CommitOverExisting,
+        Self::ForgetSubsequence,
+        Self::ResendBehind,
+        Self::AcknowledgeFailed,
+        Self::TrustStaleMap,
     ];
 
     /// The name on the simulator's command line.
@@ -41,6 +53,10 @@ impl Mutant {
             Self::LatestForChildren => "latest-for-children",
             Self::IgnoreLostLease => "ignore-lost-lease",
             Self::CommitOverExisting => "commit-over-existing",
+            Self::ForgetSubsequence => "forget-subsequence",
+            Self::ResendBehind => "resend-behind",
+            Self::AcknowledgeFailed => "acknowledge-failed",
+            Self::TrustStaleMap => "trust-stale-map",
         }
     }
 }

@@ -8,18 +8,25 @@ use aws_config::SdkConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::capture::{Capture, CaptureError, Context, Counters};
+use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
-use crate::config::Settings;
+use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
+use crate::consumer::{Consumer, ConsumerError, Context, Counters, Source, Totals};
 use crate::contract::{Contract, ContractErrors, TableSchema};
+use crate::deliver;
 use crate::event::AttributeType;
 use crate::lake::{Lake, LakeError};
 use crate::lease::Checkpoint;
 use crate::lease::table::LeaseTable;
 use crate::retry::{RetryPolicy, retry};
 use crate::route::budget::MemoryBudget;
+use crate::route::counters::RouteCounters;
+use crate::route::firehose::FirehoseRoute;
+use crate::route::kinesis::KinesisRoute;
 use crate::route::lake::LakeRoute;
-use crate::stream::adapter::AwsStreams;
+use crate::route::{Route, RouteError};
+use crate::stream::dynamodb::TableStreams;
+use crate::stream::kinesis::KinesisStream;
 use crate::stream::{StreamApi, TableInfo, View};
 
 /// The service cannot start.
@@ -68,16 +75,33 @@ pub enum StartError {
         #[source]
         source: AwsError,
     },
+    /// The Kinesis stream cannot be read.
+    #[error(
+        "describe the Kinesis stream '{stream}': create it (`headwater init`), or correct kinesis.stream, AWS_REGION or AWS_ENDPOINT_URL_KINESIS"
+    )]
+    Kinesis {
+        /// The stream.
+        stream: String,
+        /// What happened.
+        #[source]
+        source: AwsError,
+    },
+    /// The route cannot be used.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// The lake refused or could not be reached.
     #[error("open the lake")]
     Lake(#[source] LakeError),
 }
 
+/// What was sent to a service, and its name.
+pub type Sent = (&'static str, Arc<RouteCounters>);
+
 /// A service that is ready to run.
 pub struct Pipeline {
-    capture: Capture,
-    table: String,
+    stages: Vec<Consumer>,
     lake: Arc<Lake>,
+    sent: Vec<Sent>,
     deadline: Duration,
 }
 
@@ -90,86 +114,203 @@ pub enum Ended {
     Unfinished,
 }
 
+/// What a running service has done, for whoever watches it.
+#[derive(Clone)]
+pub struct Watch {
+    /// What each stage has taken, by its name.
+    pub stages: Vec<(&'static str, Arc<Counters>)>,
+    /// What was sent to each service, by its name.
+    pub sent: Vec<Sent>,
+    /// The lake, and what has landed in it.
+    pub lake: Arc<Lake>,
+}
+
+impl Watch {
+    /// What all stages together have taken.
+    pub fn taken(&self) -> Totals {
+        self.stages.iter().map(|(_, counters)| counters.totals()).fold(Totals::default(), Totals::plus)
+    }
+}
+
+/// What the stages are built from.
+struct Parts<'s> {
+    settings: &'s Settings,
+    sdk: &'s SdkConfig,
+    clock: WallClock,
+    owner: String,
+    budget: Arc<MemoryBudget>,
+    lake: Arc<Lake>,
+    /// Ends waiting between retries of lease tables.
+    stop: CancellationToken,
+}
+
 impl Pipeline {
     /// Checks everything that can be checked before the first record is read, and joins the components. `clock` serves until the first answer of
-    /// DynamoDB tells its time.
+    /// a service tells its time.
     pub async fn build(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
-        let name = &settings.table.name;
-        let clock = ServiceClock::new(clock);
-        let api = Arc::new(AwsStreams::new(sdk, clock.clone()));
-        let info = retry(RetryPolicy::START_UP, &stop, || api.table(name)).await.map_err(|source| match source.failure {
-            Failure::NotFound => StartError::MissingTable(name.clone()),
-            _ => StartError::Aws { doing: format!("describe table '{name}'"), source },
-        })?;
-        let schema = Arc::new(schema(settings, &info.keys)?);
-        check_view(name, &info)?;
-        let leases = Arc::new(LeaseTable::new(sdk, &settings.lease.application, stop));
-        let lake = Lake::open(&settings.lake, Arc::clone(&schema), Some(sdk)).await.map_err(StartError::Lake)?;
-        let lake = Arc::new(lake);
-        let of_leases = |source| StartError::Aws { doing: format!("prepare the lease table '{}'", settings.lease.application), source };
-        leases.ensure(settings.lease.create_table).await.map_err(of_leases)?;
-        if info.stream.is_some_and(|stream| !stream.enabled) {
-            let (held, _) = leases.read().await.map_err(of_leases)?;
-            // What is left of a disabled stream is still worth reading; without leases, or with everything landed, there is nothing to do.
-            if held.iter().all(|lease| lease.checkpoint == Checkpoint::ShardEnd) {
-                return Err(StartError::StreamDisabled(name.clone()));
-            }
+        let table = TableStreams::new(sdk, settings.table.name.as_str(), ServiceClock::new(clock.clone()));
+        // Deliver alone needs the table for its key only, and not even that where a contract names it: it may run where the table cannot be seen.
+        let info = if settings.stages.capture || settings.table.contract.is_none() {
+            Some(describe_table(settings, &table, &stop).await?)
+        } else {
+            None
+        };
+        let schema = Arc::new(schema(settings, info.as_ref().map(|info| info.keys.as_slice()))?);
+        if let (Some(info), true) = (&info, settings.stages.capture) {
+            check_view(&settings.table.name, info)?;
         }
-        let route = Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(settings.memory_budget)));
-        let context = Context::new(
-            api,
-            leases,
-            route,
-            Arc::clone(&lake),
-            schema,
-            settings.stream.clone(),
-            settings.lease.failover,
-            owner(settings.lease.worker.as_deref()),
+        let lake = Arc::new(Lake::open(&settings.lake, schema, Some(sdk)).await.map_err(StartError::Lake)?);
+        let parts = Parts {
+            settings,
+            sdk,
             clock,
-        );
-        Ok(Self { capture: Capture::new(context), table: name.clone(), lake, deadline: settings.shutdown_deadline })
+            owner: owner(settings.lease.worker.as_deref()),
+            budget: MemoryBudget::new(settings.memory_budget),
+            lake: Arc::clone(&lake),
+            stop,
+        };
+        let (mut stages, mut sent) = (Vec::new(), Vec::new());
+        if let (Some(info), true) = (&info, settings.stages.capture) {
+            let (stage, counters) = parts.capture(info).await?;
+            stages.push(stage);
+            sent.extend(counters);
+        }
+        if let (Some(deliver), Some(kinesis), true) = (&settings.deliver, &settings.kinesis, settings.stages.deliver) {
+            let (stage, counters) = parts.deliver(deliver, kinesis).await?;
+            stages.push(stage);
+            sent.extend(counters);
+        }
+        Ok(Self { stages, lake, sent, deadline: settings.shutdown_deadline })
     }
 
-    /// What capture has done so far.
-    pub fn counters(&self) -> Arc<Counters> {
-        self.capture.counters()
+    /// What the service has done so far, now and later.
+    pub fn watch(&self) -> Watch {
+        Watch {
+            stages: self.stages.iter().map(|stage| (stage.name(), stage.counters())).collect(),
+            sent: self.sent.clone(),
+            lake: Arc::clone(&self.lake),
+        }
     }
 
-    /// The lake, and what has landed in it so far.
-    pub fn lake(&self) -> Arc<Lake> {
-        Arc::clone(&self.lake)
-    }
-
-    /// Runs until `stop` is cancelled, then finishes what was begun within the deadline.
-    pub async fn run(self, stop: CancellationToken) -> Result<Ended, CaptureError> {
-        // Capture cancels it too when it fails: the deadline holds for that shutdown as well.
+    /// Runs until `stop` is cancelled, then finishes what was begun within the deadline. When one stage fails, all stop.
+    pub async fn run(self, stop: CancellationToken) -> Result<Ended, ConsumerError> {
+        // A stage cancels it too when it fails: the deadline holds for that shutdown as well.
         let stop = stop.child_token();
         let late = async {
             stop.cancelled().await;
             tokio::time::sleep(self.deadline).await;
         };
-        tokio::select! {
-            ended = self.capture.run(&self.table, stop.clone()) => ended.map(|()| Ended::Clean),
-            () = late => Ok(Ended::Unfinished),
+        let stages = futures::future::join_all(self.stages.into_iter().map(|stage| stage.run(stop.clone())));
+        let ended = tokio::select! {
+            ended = stages => ended,
+            () = late => return Ok(Ended::Unfinished),
+        };
+        let mut errors = ended.into_iter().filter_map(Result::err);
+        let first = errors.next();
+        for error in errors {
+            tracing::error!(%error, "while shutting down");
         }
+        first.map_or(Ok(Ended::Clean), Err)
     }
 }
 
+impl Parts<'_> {
+    /// The capture stage.
+    async fn capture(&self, info: &TableInfo) -> Result<(Consumer, Option<Sent>), StartError> {
+        let (settings, clock) = (self.settings, ServiceClock::new(self.clock.clone()));
+        let leases = self.leases(&settings.lease.application).await?;
+        if info.stream.as_ref().is_some_and(|stream| !stream.enabled) {
+            let (held, _) = leases.read().await.map_err(|source| of_leases(&settings.lease.application, source))?;
+            // What is left of a disabled stream is still worth reading; without leases, or with everything landed, there is nothing to do.
+            if held.iter().all(|lease| lease.checkpoint == Checkpoint::ShardEnd) {
+                return Err(StartError::StreamDisabled(settings.table.name.clone()));
+            }
+        }
+        let (route, sent): (Arc<dyn Route>, _) = match (settings.route, &settings.kinesis, &settings.firehose) {
+            (RouteKind::Kinesis, Some(kinesis), _) => {
+                let route =
+                    KinesisRoute::connect(self.sdk, kinesis, Arc::clone(&self.lake), settings.lake.decimals, Arc::clone(&self.budget))
+                        .await?;
+                let sent = ("kinesis", route.counters());
+                (Arc::new(route), Some(sent))
+            }
+            (RouteKind::Firehose, _, Some(firehose)) => self.firehose(firehose).await?,
+            // The settings are validated: a route has its part.
+            (RouteKind::Lake | RouteKind::Kinesis | RouteKind::Firehose, _, _) => (self.lake(), None),
+        };
+        let api = Arc::new(TableStreams::new(self.sdk, settings.table.name.as_str(), clock.clone()));
+        let source = capture::source(api, self.lake.schema(), settings.stream.clone());
+        Ok((self.stage(source, leases, route, clock), sent))
+    }
+
+    /// The deliver stage.
+    async fn deliver(&self, deliver: &DeliverSettings, kinesis: &KinesisSettings) -> Result<(Consumer, Option<Sent>), StartError> {
+        let clock = ServiceClock::new(self.clock.clone());
+        let leases = self.leases(&deliver.application).await?;
+        let (route, sent) = match (deliver.target, &self.settings.firehose) {
+            (DeliverTarget::Firehose, Some(firehose)) => self.firehose(firehose).await?,
+            (DeliverTarget::Lake | DeliverTarget::Firehose, _) => (self.lake(), None),
+        };
+        let api = Arc::new(KinesisStream::new(self.sdk, kinesis.stream.as_str(), clock.clone()));
+        retry(RetryPolicy::START_UP, &self.stop, || api.current())
+            .await
+            .map_err(|source| StartError::Kinesis { stream: kinesis.stream.clone(), source })?;
+        let reading = StreamSettings { start: deliver.start, ..self.settings.stream.clone() };
+        let source = deliver::source(api, Arc::clone(self.lake.schema()), Arc::clone(&self.lake), reading);
+        Ok((self.stage(source, leases, route, clock), sent))
+    }
+
+    fn stage(&self, source: Source, leases: Arc<LeaseTable>, route: Arc<dyn Route>, clock: ServiceClock) -> Consumer {
+        let failover = self.settings.lease.failover;
+        Consumer::new(Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock))
+    }
+
+    fn lake(&self) -> Arc<dyn Route> {
+        Arc::new(LakeRoute::new(Arc::clone(&self.lake), Arc::clone(&self.budget)))
+    }
+
+    async fn firehose(&self, firehose: &FirehoseSettings) -> Result<(Arc<dyn Route>, Option<Sent>), StartError> {
+        let route = FirehoseRoute::connect(self.sdk, firehose, Arc::clone(&self.lake), Arc::clone(&self.budget)).await?;
+        let sent = ("firehose", Arc::clone(route.counters()));
+        Ok((Arc::new(route), Some(sent)))
+    }
+
+    async fn leases(&self, application: &str) -> Result<Arc<LeaseTable>, StartError> {
+        let leases = LeaseTable::new(self.sdk, application, self.stop.clone());
+        leases.ensure(self.settings.lease.create_table).await.map_err(|source| of_leases(application, source))?;
+        Ok(Arc::new(leases))
+    }
+}
+
+fn of_leases(application: &str, source: AwsError) -> StartError {
+    StartError::Aws { doing: format!("prepare the lease table '{application}'"), source }
+}
+
+async fn describe_table(settings: &Settings, table: &TableStreams, stop: &CancellationToken) -> Result<TableInfo, StartError> {
+    let name = &settings.table.name;
+    retry(RetryPolicy::START_UP, stop, || table.table()).await.map_err(|source| match source.failure {
+        Failure::NotFound => StartError::MissingTable(name.clone()),
+        _ => StartError::Aws { doing: format!("describe table '{name}'"), source },
+    })
+}
+
 /// The table's columns, from its contract or from its keys alone.
-fn schema(settings: &Settings, keys: &[(String, AttributeType)]) -> Result<TableSchema, StartError> {
+fn schema(settings: &Settings, keys: Option<&[(String, AttributeType)]>) -> Result<TableSchema, StartError> {
     let Some(path) = &settings.table.contract else {
-        return Ok(TableSchema::keys_only(&settings.table.name, keys.to_vec()));
+        return Ok(TableSchema::keys_only(&settings.table.name, keys.unwrap_or_default().to_vec()));
     };
     let text = std::fs::read_to_string(path).map_err(|source| StartError::ContractFile { path: path.clone(), source })?;
     Contract::parse(&text, &path.display().to_string())
-        .and_then(|contract| contract.table_schema(&settings.table.name, Some(keys)))
+        .and_then(|contract| contract.table_schema(&settings.table.name, keys))
         .map_err(StartError::Contract)
 }
 
 fn check_view(table: &str, info: &TableInfo) -> Result<(), StartError> {
-    let Some(stream) = &info.stream else { return Err(StartError::NoStream(table.to_owned())) };
-    let view = match stream.view {
+    if info.stream.is_none() {
+        return Err(StartError::NoStream(table.to_owned()));
+    }
+    let view = match info.view {
         // The specification is gone once a stream is disabled; then its records tell.
         View::NewAndOldImages | View::Unknown => return Ok(()),
         View::NewImage => {

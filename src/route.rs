@@ -4,19 +4,25 @@
 //! stream order and says, by [`Progress`], up to where they are durable; the caller checkpoints nothing else
 //! (*durable-before-checkpoint*).
 
+pub mod aggregate;
 pub mod budget;
+pub mod counters;
+pub mod firehose;
+pub mod kinesis;
 pub mod lake;
+pub mod outbox;
+pub mod shard_map;
 
 use async_trait::async_trait;
 
-use crate::event::{ChangeEvent, SequenceNumber, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 
 /// A destination of change events.
 #[async_trait]
 pub trait Route: Send + Sync {
     /// Opens the writer of one shard whose records up to and including `after` are already durable
-    /// ([`SequenceNumber::ZERO`]: none is known to be).
-    async fn open(&self, shard: &ShardId, after: SequenceNumber) -> Result<Box<dyn ShardWriter>, RouteError>;
+    /// ([`Position::ZERO`]: none is known to be).
+    async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError>;
 }
 
 /// Takes the events of one shard, in order. Owned by the one task that reads the shard.
@@ -25,12 +31,12 @@ pub trait Route: Send + Sync {
 /// [`due`](ShardWriter::due); the caller drives each of the others to its end.
 #[async_trait]
 pub trait ShardWriter: Send {
-    /// Takes the next event, and may first make earlier ones durable (or wait for memory). After [`Progress::Rewind`] the event was
+    /// Takes the next event, which stands at `position` in the shard, and may first make earlier ones durable (or wait for memory). After [`Progress::Rewind`] the event was
     /// not taken.
-    async fn append(&mut self, event: &ChangeEvent<'_>) -> Result<Progress, RouteError>;
+    async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError>;
 
-    /// Notes that the record at `sequence`, the next of the shard, is durable elsewhere (quarantine) and has no row here.
-    fn skip(&mut self, sequence: SequenceNumber);
+    /// Notes that the record at `position`, the next of the shard, is durable elsewhere (quarantine) and has no row here.
+    fn skip(&mut self, position: Position);
 
     /// Resolves when [`poll`](ShardWriter::poll) has something to do: an object has come of age, or memory is short. Cancel-safe.
     async fn due(&mut self);
@@ -48,10 +54,10 @@ pub enum Progress {
     /// No further than before.
     Unchanged,
     /// Every record up to and including this one is durable.
-    Durable(SequenceNumber),
+    Durable(Position),
     /// Another process made everything up to and including this one durable already. What was taken and is not durable was dropped:
     /// read on after this position.
-    Rewind(SequenceNumber),
+    Rewind(Position),
 }
 
 /// The destination does not take events, and retrying inside the route did not help.

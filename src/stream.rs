@@ -1,10 +1,12 @@
-//! DynamoDB Streams: finding a table's stream, its shards and their lineage, and reading one shard.
+//! Streams of shards: finding a stream, its shards and their lineage, and reading one shard.
 //!
-//! [`StreamApi`] is the service as this program needs it; [`adapter`] is the one that calls AWS. [`lineage`] and [`poll`] are pure: which
+//! [`StreamApi`] is a service as this program needs it; [`dynamodb`] and [`kinesis`] are the two that call AWS. [`lineage`] and [`poll`] are pure: which
 //! shards may be read when, and how often. [`reader`] reads one shard and deals with expired iterators, throttling, trimmed positions
 //! and vanished shards. Nothing here knows of leases or routes.
 
-pub mod adapter;
+mod body;
+pub mod dynamodb;
+pub mod kinesis;
 pub mod lineage;
 pub mod poll;
 pub mod reader;
@@ -15,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::aws::AwsError;
-use crate::event::{AttributeType, SequenceNumber, ShardId};
+use crate::event::{AttributeType, Position, ShardId};
 
 /// The name of a stream. A table whose stream is disabled and enabled again gets a new one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,9 +34,10 @@ impl StreamArn {
         &self.0
     }
 
-    /// When the stream was made, in seconds since the epoch, if the ARN ends in that time, as AWS's do. Nothing in the stream is older.
+    /// When the stream was made, in seconds since the epoch, if the ARN ends in that time, as those of DynamoDB's streams do. Nothing in the stream
+    /// is older.
     pub fn created(&self) -> Option<i64> {
-        let (_, label) = self.0.rsplit_once("/stream/")?;
+        let (_, label) = self.0.rsplit_once('/')?;
         let time: jiff::civil::DateTime = label.parse().ok()?;
         Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
     }
@@ -53,17 +56,19 @@ pub struct TableInfo {
     pub keys: Vec<(String, AttributeType)>,
     /// The newest stream, whether enabled or not.
     pub stream: Option<StreamInfo>,
+    /// Which images the stream carries.
+    pub view: View,
 }
 
-/// A table's newest stream.
+/// The stream to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInfo {
     /// Its name.
     pub arn: StreamArn,
-    /// False once it was disabled; what it holds stays readable for 24 hours.
+    /// False once it was disabled; what it holds stays readable until it is trimmed.
     pub enabled: bool,
-    /// Which images it carries.
-    pub view: View,
+    /// For how many seconds it keeps a record.
+    pub retention: i64,
 }
 
 /// `StreamViewType`.
@@ -81,18 +86,16 @@ pub enum View {
     Unknown,
 }
 
-/// A shard as DescribeStream lists it.
+/// A shard as the service lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardInfo {
     /// Its id.
     pub id: ShardId,
-    /// The shard that it continues.
-    pub parent: Option<ShardId>,
-    /// False once the service gave it an ending sequence number. A hint: the end is reached when an iterator runs out.
-    pub open: bool,
+    /// The shards that it continues: one where another one was split or rolled over, two where two were merged.
+    pub parents: Vec<ShardId>,
 }
 
-/// One page of DescribeStream.
+/// One page of a listing of shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DescribePage {
     /// True while the stream takes new changes.
@@ -109,24 +112,24 @@ pub enum IteratorStart {
     /// The oldest record of the shard.
     TrimHorizon,
     /// Behind this record.
-    After(SequenceNumber),
+    After(Position),
     /// The first record made at or after this time (seconds since the epoch).
     At(i64),
 }
 
-/// DynamoDB and DynamoDB Streams as the capture stage uses them. Each method is one call, without retries; errors are classified.
+/// One service's streams, of which one at a time is to be read. Each method is one call, without retries; errors are classified.
 #[async_trait]
 pub trait StreamApi: Send + Sync {
-    /// DescribeTable.
-    async fn table(&self, name: &str) -> Result<TableInfo, AwsError>;
+    /// The stream to read now. It may be another one than before: then it has replaced that one, and its ARN is the greater.
+    async fn current(&self) -> Result<StreamInfo, AwsError>;
 
-    /// DescribeStream, one page.
+    /// One page of the stream's shards.
     async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError>;
 
     /// GetShardIterator.
     async fn iterator(&self, stream: &StreamArn, shard: &ShardId, start: IteratorStart) -> Result<String, AwsError>;
 
-    /// GetRecords: the body as it came, for [`crate::event::decode`].
+    /// GetRecords: the body as it came.
     async fn records(&self, iterator: &str) -> Result<Bytes, AwsError>;
 }
 

@@ -7,6 +7,7 @@ mod capture;
 mod crash;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod kinesis;
 mod lake;
 mod local;
 #[cfg(feature = "sql")]

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,14 +10,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
-use crate::capture::Counters;
 use crate::clock::WallClock;
 use crate::config;
 use crate::embedded::generate::{GenerateOptions, create_table, generate};
 use crate::embedded::orders::Mix;
 use crate::embedded::{Embedded, Options};
-use crate::lake::Lake;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Watch};
 use crate::query::Session;
 use crate::query::render;
 use crate::query::verify::{VerifyOptions, verify};
@@ -85,7 +82,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
 
     say(&format!("Writing {} changes to the table and replicating them into {}.", args.writes, args.lake.display()));
     let pipeline = Pipeline::build(&settings, &sdk, WallClock::system()).await?;
-    let (counters, lake) = (pipeline.counters(), pipeline.lake());
+    let watch = pipeline.watch();
     let stop = CancellationToken::new();
     let mut replication = tokio::spawn(pipeline.run(stop.clone()));
     let traffic = GenerateOptions {
@@ -98,7 +95,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         concurrency: NonZeroUsize::MIN.saturating_add(15),
     };
     tokio::select! {
-        shown = show(&client, traffic, &counters, &lake) => shown?,
+        shown = show(&client, traffic, &watch) => shown?,
         ended = &mut replication => {
             ended.context("replicate")??;
             anyhow::bail!("replication ended before the traffic did");
@@ -151,7 +148,7 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes the traffic and shows how it is written, read and landed, until the stream is drained and everything has landed.
-async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, counters: &Arc<Counters>, lake: &Lake) -> anyhow::Result<()> {
+async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, watch: &Watch) -> anyhow::Result<()> {
     let writes = traffic.count.unwrap_or_default();
     let bars = super::log::bars();
     let bar = |name: &'static str| -> anyhow::Result<ProgressBar> {
@@ -160,7 +157,7 @@ async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, count
     };
     let (written, landed) = (bar("written")?, bar("landed")?);
     let update = |bar: &ProgressBar| {
-        let (taken, counts) = (counters.totals().records, lake.counters().read());
+        let (taken, counts) = (watch.taken().records, watch.lake.counters().read());
         bar.set_length(writes.max(taken));
         bar.set_position(counts.rows);
         bar.set_message(format!("in {} objects", counts.objects));
@@ -181,7 +178,7 @@ async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, count
     let mut seen = 0;
     loop {
         let taken = update(&landed);
-        if taken != seen || lake.counters().read().rows < taken {
+        if taken != seen || watch.lake.counters().read().rows < taken {
             (seen, quiet_since) = (taken, tokio::time::Instant::now());
         }
         if quiet_since.elapsed() >= QUIET {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Globals, Output};
-use crate::capture::Totals;
 use crate::clock::WallClock;
-use crate::lake::LakeCounts;
-use crate::pipeline::{Ended, Pipeline, StartError};
+use crate::config::{Settings, Stages};
+use crate::pipeline::{Ended, Pipeline, StartError, Watch};
 use crate::{aws, clock, config, shutdown};
 
 /// How often progress is told in the log.
@@ -25,6 +25,18 @@ pub struct Args {
     /// The configuration.
     #[arg(long, default_value = "headwater.toml")]
     config: PathBuf,
+    /// Run this stage only. By default all that are configured run in this process.
+    #[arg(long, value_enum)]
+    stage: Option<Stage>,
+}
+
+/// A stage of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stage {
+    /// The table's stream into the route.
+    Capture,
+    /// The Kinesis stream into the lake or Firehose.
+    Deliver,
 }
 
 /// Replicates until a signal comes.
@@ -32,6 +44,10 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let settings = match config::load(&args.config) {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
+    };
+    let settings = match chosen(settings, args.stage) {
+        Ok(settings) => settings,
+        Err(error) => return super::usage(error.as_ref()),
     };
     let stop = shutdown::on_signals().context("listen for signals")?;
     let sdk = aws::sdk_config().await;
@@ -43,28 +59,22 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         },
         () = stop.cancelled() => return Ok(Exit::Success),
     };
-    let (counters, lake) = (pipeline.counters(), pipeline.lake());
-    tracing::info!(table = settings.table.name, lake = %settings.lake.location, "replicating");
+    let watch = pipeline.watch();
+    let stages: Vec<&str> = watch.stages.iter().map(|(stage, _)| *stage).collect();
+    tracing::info!(table = settings.table.name, lake = %settings.lake.location, stages = stages.join(", "), "replicating");
     let finished = CancellationToken::new();
     let report = {
-        let (counters, lake, finished) = (counters.clone(), lake.clone(), finished.clone());
+        let (watch, finished) = (watch.clone(), finished.clone());
         let on_terminal = super::is_interactive(globals);
-        tokio::spawn(async move { report(on_terminal, &finished, || (counters.totals(), lake.counters().read())).await })
+        tokio::spawn(async move { report(on_terminal, &finished, &watch).await })
     };
     let ended = pipeline.run(stop).await;
     finished.cancel();
     report.await.context("report progress")?;
-    let (taken, written) = (counters.totals(), lake.counters().read());
-    tracing::info!(
-        changes = taken.records,
-        objects = written.objects,
-        landed = written.rows,
-        quarantined = taken.quarantined,
-        gaps = taken.gaps,
-        "stopped"
-    );
+    log_progress(&watch, "stopped");
     if globals.output == Output::Json {
-        println!("{}", serde_json::json!({ "changes": taken.records, "landed": written.rows, "objects": written.objects }));
+        let (taken, landed) = (watch.taken(), watch.lake.counters().read());
+        println!("{}", serde_json::json!({ "changes": taken.records, "landed": landed.rows, "objects": landed.objects }));
     }
     match ended? {
         Ended::Clean => Ok(Exit::Success),
@@ -78,8 +88,20 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     }
 }
 
-/// Shows progress: one line that is redrawn on a terminal, a log line now and then elsewhere.
-async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn() -> (Totals, LakeCounts)) {
+/// The settings with the one stage that was asked for.
+fn chosen(settings: Settings, stage: Option<Stage>) -> Result<Settings, Box<dyn std::error::Error + Send + Sync>> {
+    let stages = match stage {
+        None => return Ok(settings),
+        Some(Stage::Deliver) if !settings.stages.deliver => {
+            return Err("--stage deliver: the configuration has no [deliver] part".into());
+        }
+        Some(stage) => Stages { capture: stage == Stage::Capture, deliver: stage == Stage::Deliver },
+    };
+    Ok(Settings { stages, ..settings })
+}
+
+/// Shows progress: one line that is redrawn on a terminal, log lines now and then elsewhere.
+async fn report(on_terminal: bool, finished: &CancellationToken, watch: &Watch) {
     let line = on_terminal.then(|| super::log::bars().add(indicatif::ProgressBar::new_spinner()));
     let mut beat = tokio::time::interval(if on_terminal { REDRAW } else { REPORT });
     beat.tick().await;
@@ -88,22 +110,11 @@ async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn
             _ = beat.tick() => {}
             () = finished.cancelled() => break,
         }
-        let (taken, landed) = totals();
         if let Some(line) = &line {
-            line.set_message(summary(&taken, &landed));
+            line.set_message(summary(watch));
             line.tick();
         } else {
-            tracing::info!(
-                changes = taken.records,
-                landed = landed.rows,
-                objects = landed.objects,
-                bytes = landed.bytes,
-                newest = %clock::rfc3339(taken.newest),
-                quarantined = taken.quarantined,
-                misfits = taken.misfits,
-                gaps = taken.gaps,
-                "progress"
-            );
+            log_progress(watch, "progress");
         }
     }
     if let Some(line) = line {
@@ -111,8 +122,49 @@ async fn report(on_terminal: bool, finished: &CancellationToken, totals: impl Fn
     }
 }
 
-fn summary(taken: &Totals, landed: &LakeCounts) -> String {
-    let mut text = format!("{} changes read, {} landed in {} objects", taken.records, landed.rows, landed.objects);
+/// A log line for each stage, each service that is sent to, and the lake.
+fn log_progress(watch: &Watch, message: &str) {
+    for (stage, counters) in &watch.stages {
+        let taken = counters.totals();
+        tracing::info!(
+            stage,
+            changes = taken.records,
+            newest = %clock::rfc3339(taken.newest),
+            quarantined = taken.quarantined,
+            misfits = taken.misfits,
+            gaps = taken.gaps,
+            "{message}"
+        );
+    }
+    for (service, sent) in &watch.sent {
+        let totals = sent.totals();
+        tracing::info!(
+            service,
+            events = totals.events,
+            records = totals.records,
+            bytes = totals.bytes,
+            billed_units = totals.units,
+            calls = totals.calls,
+            retried = totals.retried,
+            misplaced = totals.misplaced,
+            "{message}"
+        );
+    }
+    let landed = watch.lake.counters().read();
+    tracing::info!(landed = landed.rows, objects = landed.objects, bytes = landed.bytes, claims = landed.claims, "{message}");
+}
+
+fn summary(watch: &Watch) -> String {
+    let mut text = String::new();
+    for (stage, counters) in &watch.stages {
+        let _ = write!(text, "{stage}: {} changes, ", counters.totals().records);
+    }
+    for (service, sent) in &watch.sent {
+        let totals = sent.totals();
+        let _ = write!(text, "{service}: {} in {} records, ", totals.events, totals.records);
+    }
+    let (taken, landed) = (watch.taken(), watch.lake.counters().read());
+    let _ = write!(text, "lake: {} in {} objects", landed.rows, landed.objects);
     if taken.newest > 0 {
         let _ = write!(text, ", newest {}", clock::rfc3339(taken.newest));
     }

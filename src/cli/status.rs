@@ -1,27 +1,22 @@
 //! `headwater status`.
 
-use std::collections::BTreeMap;
+mod stage;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::stage::Stage;
 use super::{Exit, Globals, Output};
-use crate::aws::{self, Failure};
 use crate::clock::{ServiceClock, WallClock};
 use crate::lake::LakeStore;
 use crate::lake::inventory::inventory;
-use crate::lease::gap::Gap;
-use crate::lease::table::LeaseTable;
-use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
-use crate::stream::adapter::AwsStreams;
-use crate::stream::{ShardInfo, StreamApi, describe_all};
-use crate::{clock, config};
-
-/// How long DynamoDB keeps a change in the stream.
-const RETENTION: i64 = 24 * 3600;
+use crate::stream::StreamApi;
+use crate::stream::dynamodb::TableStreams;
+use crate::stream::kinesis::KinesisStream;
+use crate::{aws, config};
 
 /// Arguments of `headwater status`.
 #[derive(Debug, clap::Args)]
@@ -34,28 +29,10 @@ pub struct Args {
 #[derive(Debug, Serialize)]
 struct Report {
     table: String,
-    stream: Option<String>,
-    enabled: bool,
-    /// Every change made before this time is durable, over all shards.
-    durable_through: Option<String>,
-    lag_seconds: Option<i64>,
-    /// How long until the stream starts to drop changes that are not durable.
-    seconds_to_trim: Option<i64>,
-    shards: Vec<Shard>,
-    gaps: Vec<Gap>,
+    stages: Vec<Stage>,
     objects: u64,
     object_bytes: u64,
     quarantined: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Shard {
-    id: String,
-    parent: Option<String>,
-    state: &'static str,
-    owner: Option<String>,
-    checkpoint: String,
-    lag_seconds: Option<i64>,
 }
 
 /// Shows where replication stands.
@@ -66,36 +43,21 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     };
     let stop = CancellationToken::new();
     let sdk = aws::sdk_config().await;
-    let service = ServiceClock::new(WallClock::system());
-    let api = AwsStreams::new(&sdk, service.clone());
-    let info = retry(RetryPolicy::START_UP, &stop, || api.table(&settings.table.name)).await?;
-    let listed = match &info.stream {
-        Some(stream) => match retry(RetryPolicy::START_UP, &stop, || describe_all(&api, &stream.arn)).await {
-            Ok((_, shards)) => shards,
-            Err(error) if error.failure == Failure::NotFound => Vec::new(),
-            Err(error) => return Err(error.into()),
-        },
-        None => Vec::new(),
-    };
-    let (leases, gaps) = match LeaseTable::new(&sdk, &settings.lease.application, stop).read().await {
-        Ok(read) => read,
-        // Not started yet: there is nothing to tell but the stream.
-        Err(error) if error.failure == Failure::NotFound => (Vec::new(), Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
+    let clock = ServiceClock::new(WallClock::system());
+    let api = TableStreams::new(&sdk, settings.table.name.as_str(), clock.clone());
+    let info = retry(RetryPolicy::START_UP, &stop, || api.table()).await?;
+    let mut stages = vec![Stage::look("capture", &api, info.stream, &clock, &sdk, &settings.lease.application).await?];
+    if let (Some(deliver), Some(kinesis)) = (&settings.deliver, &settings.kinesis) {
+        let clock = ServiceClock::new(WallClock::system());
+        let api = KinesisStream::new(&sdk, kinesis.stream.as_str(), clock.clone());
+        let stream = retry(RetryPolicy::START_UP, &stop, || api.current()).await?;
+        stages.push(Stage::look("deliver", &api, Some(stream), &clock, &sdk, &deliver.application).await?);
+    }
     let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
     let stored = inventory(&store, &settings.table.name).await?;
-    let now = service.unix_seconds();
-    let oldest = reading(&leases).iter().map(|lease| lease.durable_through).min().flatten();
     let report = Report {
         table: settings.table.name.clone(),
-        enabled: info.stream.as_ref().is_some_and(|stream| stream.enabled),
-        stream: info.stream.map(|stream| stream.arn.to_string()),
-        durable_through: oldest.map(clock::rfc3339),
-        lag_seconds: oldest.map(|at| (now - at).max(0)),
-        seconds_to_trim: oldest.map(|at| at + RETENTION - now),
-        shards: shards(&listed, &leases, now),
-        gaps,
+        stages,
         objects: stored.objects,
         object_bytes: stored.bytes,
         quarantined: stored.quarantined,
@@ -108,97 +70,11 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The leases whose shards are being read or could be. A shard that waits for its parent is behind by what the parent is.
-fn reading(leases: &[Lease]) -> Vec<&Lease> {
-    let unfinished = || leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
-    unfinished().filter(|lease| !unfinished().any(|other| lease.parents.contains(&other.shard))).collect()
-}
-
-fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
-    let mut shards: BTreeMap<String, Shard> = listed
-        .iter()
-        .map(|shard| {
-            let row = Shard {
-                id: shard.id.to_string(),
-                parent: shard.parent.as_ref().map(ToString::to_string),
-                state: "no lease",
-                owner: None,
-                checkpoint: "-".to_owned(),
-                lag_seconds: None,
-            };
-            (row.id.clone(), row)
-        })
-        .collect();
-    for lease in leases {
-        let done = lease.checkpoint == Checkpoint::ShardEnd;
-        let row = Shard {
-            id: lease.shard.to_string(),
-            parent: lease.parents.first().map(ToString::to_string),
-            state: match (done, &lease.owner) {
-                (true, _) => "done",
-                (false, Some(_)) => "reading",
-                (false, None) => "waiting",
-            },
-            owner: lease.owner.clone().filter(|_| !done),
-            checkpoint: match lease.checkpoint {
-                Checkpoint::TrimHorizon => "TRIM_HORIZON".to_owned(),
-                Checkpoint::AtTimestamp(seconds) => clock::rfc3339(seconds),
-                Checkpoint::At(sequence) => sequence.digits().to_owned(),
-                Checkpoint::ShardEnd => "SHARD_END".to_owned(),
-            },
-            lag_seconds: lease.durable_through.filter(|_| !done).map(|at| (now - at).max(0)),
-        };
-        shards.insert(row.id.clone(), row);
-    }
-    shards.into_values().collect()
-}
-
 fn print(report: &Report) {
     println!("table    {}", report.table);
-    match &report.stream {
-        Some(stream) => println!("stream   {stream} ({})", if report.enabled { "enabled" } else { "DISABLED" }),
-        None => println!("stream   none: enable one with the view type NEW_AND_OLD_IMAGES"),
-    }
-    match (&report.durable_through, report.lag_seconds, report.seconds_to_trim) {
-        (Some(through), Some(lag), Some(trim)) => {
-            println!("durable  through {through}, {} behind; {}", duration(lag), to_trim(trim));
-        }
-        _ => println!("durable  nothing known yet"),
-    }
     println!("lake     {} objects, {} bytes; {} records in quarantine", report.objects, report.object_bytes, report.quarantined);
-    println!();
-    let width = report.shards.iter().map(|shard| shard.id.len()).max().unwrap_or(5).max(5);
-    println!("{:width$}  {:8}  {:>8}  {:41}  owner", "shard", "state", "lag", "checkpoint");
-    for shard in &report.shards {
-        let lag = shard.lag_seconds.map_or_else(|| "-".to_owned(), duration);
-        let owner = shard.owner.as_deref().unwrap_or("-");
-        println!("{:width$}  {:8}  {lag:>8}  {:41}  {owner}", shard.id, shard.state, shard.checkpoint);
-        if let Some(parent) = &shard.parent {
-            println!("{:width$}  after {parent}", "");
-        }
-    }
-    if !report.gaps.is_empty() {
-        println!("\ngaps");
-        for gap in &report.gaps {
-            println!("  {}  {}: {}", clock::rfc3339(gap.found_at), gap.origin, gap.kind.describe());
-            let from = gap.lost_from.map(|at| format!("from {}", clock::rfc3339(at)));
-            let after = gap.after.as_ref().map(|after| format!("behind {after}"));
-            let known: Vec<String> = from.into_iter().chain(after).collect();
-            if !known.is_empty() {
-                println!("      {}", known.join(", "));
-            }
-        }
-    }
-}
-
-fn duration(seconds: i64) -> String {
-    humantime::format_duration(Duration::from_secs(seconds.unsigned_abs())).to_string()
-}
-
-fn to_trim(seconds: i64) -> String {
-    if seconds >= 0 {
-        format!("the stream keeps what is missing for {} more", duration(seconds))
-    } else {
-        format!("THE STREAM HAS DROPPED CHANGES since {}", duration(seconds))
+    for stage in &report.stages {
+        println!();
+        stage.print();
     }
 }

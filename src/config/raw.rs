@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{LeaseSettings, OnGap, Settings, Start, StreamSettings, TableSettings};
+use super::streams::{RawDeliver, RawFirehose, RawKinesis, check_stages};
+use super::{LeaseSettings, OnGap, RouteKind, Settings, Stages, Start, StreamSettings, TableSettings};
 use crate::lake::{Decimals, Format, LakeLocation, LakeSettings};
 
 /// KCL's fail-over time.
@@ -37,6 +38,9 @@ struct Raw {
     route: RawRoute,
     #[serde(default)]
     lake: RawLake,
+    kinesis: Option<RawKinesis>,
+    firehose: Option<RawFirehose>,
+    deliver: Option<RawDeliver>,
     #[serde(default)]
     memory: RawMemory,
     #[serde(default)]
@@ -72,14 +76,6 @@ struct RawLease {
 struct RawRoute {
     #[serde(default)]
     kind: RouteKind,
-}
-
-/// The routes that exist.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RouteKind {
-    #[default]
-    Lake,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,7 +118,6 @@ struct RawShutdown {
 /// Validates the text of a configuration; relative paths are resolved against `folder`. The error says what is wrong and where.
 pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
     let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
-    let RouteKind::Lake = raw.route.kind;
     let name = raw.table.name;
     if !(3..=255).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
         return Err(format!("table.name '{name}' is not a table's name: 3 to 255 of a-z, A-Z, 0-9, '_', '-' and '.' are expected"));
@@ -136,16 +131,21 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
         return Err("memory.budget is below 8MiB: no page of the stream would fit".to_owned());
     }
     let url = raw.lake.url.unwrap_or_else(|| "./lake".to_owned());
+    let application = raw.lease.application.unwrap_or_else(|| format!("headwater-{name}"));
+    let kinesis = raw.kinesis.map(RawKinesis::validate).transpose()?;
+    let firehose = raw.firehose.map(RawFirehose::validate).transpose()?;
+    let deliver = raw.deliver.map(|deliver| deliver.validate(&application)).transpose()?;
+    check_stages(raw.route.kind, kinesis.as_ref(), firehose.as_ref(), deliver.as_ref(), &application)?;
     Ok(Settings {
-        lease: LeaseSettings {
-            application: raw.lease.application.unwrap_or_else(|| format!("headwater-{name}")),
-            create_table: raw.lease.create_table.unwrap_or(true),
-            failover,
-            worker: raw.lease.worker,
-        },
+        stages: Stages { capture: true, deliver: deliver.is_some() },
+        route: raw.route.kind,
+        kinesis,
+        firehose,
+        deliver,
+        lease: LeaseSettings { application, create_table: raw.lease.create_table.unwrap_or(true), failover, worker: raw.lease.worker },
         table: TableSettings { name, contract: raw.table.contract.map(|path| folder.join(path)) },
         stream: StreamSettings {
-            start: start(raw.stream.start.as_deref().unwrap_or("trim-horizon"))?,
+            start: start("stream.start", raw.stream.start.as_deref().unwrap_or("trim-horizon"))?,
             on_gap: raw.stream.on_gap.unwrap_or(OnGap::Continue),
             idle_poll: duration("stream.idle_poll", raw.stream.idle_poll, IDLE_POLL)?,
         },
@@ -174,17 +174,18 @@ fn location(url: &str, folder: &Path) -> Result<LakeLocation, String> {
     url.parse().map_err(|error| format!("lake.url: {error}"))
 }
 
-fn start(text: &str) -> Result<Start, String> {
+pub(super) fn start(key: &str, text: &str) -> Result<Start, String> {
     match text {
         "trim-horizon" => Ok(Start::TrimHorizon),
         "latest" => Ok(Start::Latest),
-        time => time.parse::<jiff::Timestamp>().map(|at| Start::At(at.as_second())).map_err(|_| {
-            format!("stream.start '{time}' is neither \"trim-horizon\", \"latest\" nor a time such as \"2026-11-21T03:00:00Z\"")
-        }),
+        time => time
+            .parse::<jiff::Timestamp>()
+            .map(|at| Start::At(at.as_second()))
+            .map_err(|_| format!("{key} '{time}' is neither \"trim-horizon\", \"latest\" nor a time such as \"2026-11-21T03:00:00Z\"")),
     }
 }
 
-fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, String> {
+pub(super) fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, String> {
     let Some(text) = text else { return Ok(default) };
     match humantime::parse_duration(&text) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
@@ -194,7 +195,7 @@ fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Durati
 }
 
 /// Bytes: a number with `KiB`, `MiB`, `GiB`, or `KB`, `MB`, `GB`, or nothing behind it.
-fn size(key: &str, text: Option<String>, default: u64) -> Result<u64, String> {
+pub(super) fn size(key: &str, text: Option<String>, default: u64) -> Result<u64, String> {
     let Some(text) = text else { return Ok(default) };
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let factor: Option<u64> = match text[digits.len()..].trim() {

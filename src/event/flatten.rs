@@ -91,8 +91,8 @@ impl Flattener {
         Self { keys: schema.keys.clone(), columns, names }
     }
 
-    /// Flattens one record. `changed` is empty unless there are two images to differ.
-    pub fn flatten<'a>(&self, record: &StreamRecord<'a>) -> Result<ChangeEvent<'a>, FlattenError> {
+    /// Flattens one record of `shard`. `changed` is empty unless there are two images to differ.
+    pub fn flatten<'a>(&self, record: &StreamRecord<'a>, shard: &'a str) -> Result<ChangeEvent<'a>, FlattenError> {
         if record.keys.0.len() > self.keys.len() {
             return Err(FlattenError::ExtraKeys { found: record.keys.0.len(), expected: self.keys.len() });
         }
@@ -107,6 +107,7 @@ impl Flattener {
             operation: record.operation,
             sequence: record.sequence,
             time: record.created,
+            shard: Cow::Borrowed(shard),
             snapshot_id: None,
             ttl_delete: record.ttl_delete,
             changed,

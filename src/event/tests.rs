@@ -1,7 +1,7 @@
 //! Properties of the whole path: wire → record → event → line, and back.
 
 mod arbitrary;
-mod line;
+mod lines;
 mod sdk;
 
 use std::collections::BTreeSet;
@@ -10,7 +10,6 @@ use proptest::prelude::*;
 
 use self::arbitrary::{Change, change, wire_page};
 use super::decode::{Decoded, parse_page, parse_record};
-use super::encode::{Decimals, Origin, write_ndjson};
 use super::flatten::Flattener;
 use super::restore::{canonical_item, restore, restore_row};
 use super::{Cell, Item, StreamRecord};
@@ -43,7 +42,7 @@ proptest! {
         let Change { schema, keys, new, old, .. } = &change;
         let body = wire_page(std::slice::from_ref(&change));
         let record = only_record(&body);
-        let event = Flattener::new(schema).flatten(&record).unwrap();
+        let event = Flattener::new(schema).flatten(&record, "shard \"1\"").unwrap();
         let images = restore(&event, schema).unwrap();
         prop_assert_eq!(canonical_item(&images.keys), canonical_item(keys));
         prop_assert_eq!(canonical(images.new.as_ref()), canonical(new.as_ref()));
@@ -60,7 +59,7 @@ proptest! {
         let Change { schema, new: Some(new), .. } = &change else { return Ok(()) };
         let body = wire_page(std::slice::from_ref(&change));
         let record = only_record(&body);
-        let event = Flattener::new(schema).flatten(&record).unwrap();
+        let event = Flattener::new(schema).flatten(&record, "shard \"1\"").unwrap();
         let side = event.new.as_ref().unwrap();
         let keys: Vec<Cell<'_>> = event.keys.iter().map(|key| Cell::Text(key.clone())).collect();
         let by_name = |name: &str| match schema.keys.iter().position(|key| key.column == name) {
@@ -69,23 +68,6 @@ proptest! {
         };
         let item = restore_row(schema, side.extra.as_deref(), by_name).unwrap();
         prop_assert_eq!(canonical_item(&item), canonical_item(new));
-    }
-
-    #[test]
-    fn a_line_holds_every_cell_of_the_event(change in change(), text_decimals in any::<bool>()) {
-        let schema = &change.schema;
-        let body = wire_page(std::slice::from_ref(&change));
-        let record = only_record(&body);
-        let event = Flattener::new(schema).flatten(&record).unwrap();
-        let decimals = if text_decimals { Decimals::String } else { Decimals::Number };
-        let origin = Origin { table: "the \"table\"", shard: "shardId-1" };
-        let mut out = b"before\n".to_vec();
-        write_ndjson(&event, origin, schema, decimals, &mut out);
-        let line = std::str::from_utf8(&out).unwrap().strip_prefix("before\n").unwrap();
-        prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
-        let mut expected = event;
-        expected.new.iter_mut().chain(&mut expected.old).for_each(|side| side.misfits = 0);
-        prop_assert_eq!(line::read(line, origin, schema, decimals), expected);
     }
 }
 

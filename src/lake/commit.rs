@@ -13,7 +13,7 @@ use super::error::{LakeError, Problem};
 use super::layout::{ChangeKey, Format, HourPartition};
 use super::run::ClosedRun;
 use super::{Lake, ndjson, parquet};
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 use crate::mutant::{self, Mutant};
 
 /// Bytes read from the end of a Parquet file at first: its footer, unless the table is very wide.
@@ -32,7 +32,7 @@ pub enum Commit {
     /// The object exists: another process made it, or an earlier attempt of this one whose answer was lost. It ends at `last`.
     Superseded {
         /// The position of the winner's last row.
-        last: SequenceNumber,
+        last: Position,
     },
 }
 
@@ -64,12 +64,7 @@ impl Lake {
     }
 
     /// Where the committed run ends that covers the record at `sequence`, if there is one. Costs one listing of the hour.
-    pub async fn landed_run(
-        &self,
-        shard: &ShardId,
-        partition: HourPartition,
-        sequence: SequenceNumber,
-    ) -> Result<Option<SequenceNumber>, LakeError> {
+    pub async fn landed_run(&self, shard: &ShardId, partition: HourPartition, sequence: Position) -> Result<Option<Position>, LakeError> {
         let runs = self.runs(shard, partition).await?;
         self.covering(&runs, sequence).await
     }
@@ -95,7 +90,7 @@ impl Lake {
     }
 
     /// Where the one of `runs` ends that covers the record at `sequence`, if one does: it must be the last that starts before it.
-    pub(crate) async fn covering(&self, runs: &[ChangeKey], sequence: SequenceNumber) -> Result<Option<SequenceNumber>, LakeError> {
+    pub(crate) async fn covering(&self, runs: &[ChangeKey], sequence: Position) -> Result<Option<Position>, LakeError> {
         let before = &runs[..runs.partition_point(|key| key.after < sequence)];
         let Some(nearest) = before.last() else { return Ok(None) };
         // After a change of format, one position may have an object of each.
@@ -109,7 +104,7 @@ impl Lake {
     }
 
     /// The position of a committed run's last row.
-    async fn last_of(&self, key: &ChangeKey) -> Result<SequenceNumber, LakeError> {
+    async fn last_of(&self, key: &ChangeKey) -> Result<Position, LakeError> {
         let location = self.layout.change(key);
         let doing = || format!("read the end of {}", self.store.describe(&location));
         let foreign = |reason| LakeError::new(doing(), Problem::Foreign(reason));
@@ -127,10 +122,9 @@ impl Lake {
                 }
             }
             Format::Ndjson => {
-                let whole = async { self.store.store.get(&location).await?.bytes().await };
-                let whole = whole.await.map_err(|error| LakeError::from_store(doing(), error))?;
-                let last = tokio::task::spawn_blocking(move || ndjson::read_last(&whole)).await;
-                last.map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?.map_err(foreign)
+                let beginning = self.store.store.get_range(&location, 0..ndjson::BEGINNING_BYTES).await;
+                let beginning = beginning.map_err(|error| LakeError::from_store(doing(), error))?;
+                ndjson::read_last(&beginning).map_err(foreign)
             }
         }
     }

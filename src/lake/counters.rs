@@ -10,6 +10,7 @@ pub struct LakeCounters {
     bytes: AtomicU64,
     superseded: AtomicU64,
     quarantined: AtomicU64,
+    claims: AtomicU64,
 }
 
 /// The counts at one moment.
@@ -25,6 +26,8 @@ pub struct LakeCounts {
     pub superseded: u64,
     /// Records stored in quarantine.
     pub quarantined: u64,
+    /// Changes stored whole beside the stream because no record of it could hold them.
+    pub claims: u64,
 }
 
 impl LakeCounters {
@@ -37,6 +40,7 @@ impl LakeCounters {
             bytes: load(&self.bytes),
             superseded: load(&self.superseded),
             quarantined: load(&self.quarantined),
+            claims: load(&self.claims),
         }
     }
 
@@ -52,5 +56,9 @@ impl LakeCounters {
 
     pub(super) fn quarantined(&self) {
         self.quarantined.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn claimed(&self) {
+        self.claims.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -41,6 +41,12 @@ pub enum Problem {
     /// There is no such bucket.
     #[error("the bucket does not exist: create it, or correct [lake] url")]
     NoBucket,
+    /// The bucket, or its name, belongs to somebody else, as far as the store tells.
+    #[error("the bucket is somebody else's, or its policy does not allow s3:ListBucket: allow it, or choose another bucket in [lake] url")]
+    NotOurs,
+    /// The caller may not create the bucket.
+    #[error("permission denied: allow s3:CreateBucket, or let somebody create the bucket who may")]
+    MayNotCreate,
     /// The bucket lies in another region.
     #[error("the bucket lies in another region: set AWS_REGION to the bucket's region")]
     WrongRegion,
@@ -65,6 +71,9 @@ pub enum Problem {
     /// The object was not written by this program.
     #[error("the object is not one of headwater's ({0}): move it away, or use another [lake] url")]
     Foreign(String),
+    /// A pointer names something else than a claim.
+    #[error("'{0}' is not a location below the table's claims/ folder: the pointer was not written by headwater, or is damaged")]
+    NotAClaim(String),
     /// The event cannot be encoded.
     #[error("the change does not fit the table's schema: {0}")]
     Event(String),

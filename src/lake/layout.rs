@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! <prefix>/<table>/schema.json
-//! <prefix>/<table>/changes/dt=YYYY-MM-DD/hr=HH/<shard>-<40 digits>.parquet   or .json.gz
+//! <prefix>/<table>/changes/dt=YYYY-MM-DD/hr=HH/<shard>-<position>.parquet   or .json.gz
 //! <prefix>/<table>/snapshots/<snapshot id>.json
-//! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<40 digits or hash>.json
+//! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<position or hash>.json
+//! <prefix>/<table>/claims/dt=YYYY-MM-DD/<shard>-<position>.json
 //! ```
 //!
 //! A change object's name is the whole identity of the run in it: two processes that read the same shard from the same position
@@ -17,7 +18,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use object_store::path::Path;
 
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 
 /// How rows are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,7 +88,7 @@ pub struct ChangeKey {
     /// The shard that the run was read from.
     pub shard: ShardId,
     /// The position that the run starts after.
-    pub after: SequenceNumber,
+    pub after: Position,
     /// How the rows are stored.
     pub format: Format,
 }
@@ -144,7 +145,7 @@ impl Layout {
             .into_iter()
             .find_map(|format| Some((file.strip_suffix(format.extension())?.strip_suffix('.')?, format)))?;
         let (shard, after) = stem.rsplit_once('-')?;
-        let after: SequenceNumber = after.parse().ok().filter(|parsed: &SequenceNumber| parsed.padded() == after)?;
+        let after: Position = after.parse().ok().filter(|parsed: &Position| parsed.padded() == after)?;
         Some(ChangeKey { partition: HourPartition::parse(day, hour)?, shard: ShardId::new(decode(shard)?), after, format })
     }
 
@@ -163,6 +164,16 @@ impl Layout {
         self.below(&format!("quarantine/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
     }
 
+    /// The folder of changes that are too large for the stream.
+    pub fn claims(&self) -> Path {
+        self.below("claims")
+    }
+
+    /// A change that is too large for the stream, whole.
+    pub fn claim(&self, day_of: HourPartition, shard: &ShardId, position: Position) -> Path {
+        self.below(&format!("claims/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), position.padded()))
+    }
+
     fn below(&self, name: &str) -> Path {
         path(format!("{}/{name}", self.root))
     }
@@ -174,12 +185,15 @@ fn path(text: String) -> Path {
     Path::parse(text).expect("encoded segments make a valid path")
 }
 
-/// Percent-encodes everything but `[A-Za-z0-9_-]`; with `dots`, dots stay too unless they lead.
+/// Percent-encodes everything but `[A-Za-z0-9_-]`. With `dots`, dots stay too unless they lead; without, a colon is written as a dot: it joins the
+/// parts of a Kinesis shard's name, and percent signs in S3 keys trip too many readers.
 fn encode(text: &str, dots: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for (index, byte) in text.bytes().enumerate() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && dots && index > 0) {
             out.push(char::from(byte));
+        } else if byte == b':' && !dots {
+            out.push('.');
         } else {
             const HEX: &[u8; 16] = b"0123456789ABCDEF";
             out.push('%');
@@ -190,7 +204,7 @@ fn encode(text: &str, dots: bool) -> String {
     if out.is_empty() { "%".to_owned() } else { out }
 }
 
-/// The inverse of [`encode`]; `None` for a text that it does not write.
+/// The inverse of [`encode`] without `dots`; `None` for a text that it does not write.
 fn decode(text: &str) -> Option<String> {
     if text == "%" {
         return Some(String::new());
@@ -204,7 +218,7 @@ fn decode(text: &str) -> Option<String> {
             bytes.push((digit(*high)? << 4) | digit(*low)?);
             rest = tail;
         } else {
-            bytes.push(*first);
+            bytes.push(if *first == b'.' { b':' } else { *first });
             rest = tail;
         }
     }
@@ -236,6 +250,21 @@ mod tests {
             layout().change(&key).as_ref(),
             "data/raw/sales.orders/changes/dt=2026-11-21/hr=03/\
              shardId-00000001795230000000-abc-0000000000000000000700000000000888747038.parquet"
+        );
+    }
+
+    #[test]
+    fn a_kinesis_shard_s_run_is_named_without_percent_signs() {
+        let key = ChangeKey {
+            partition: HourPartition::containing(0).unwrap(),
+            shard: ShardId::new("123456789012:sales.orders:1795230000:shardId-000000000001"),
+            after: Position::new("49590338271490256608559692538361571095921575989136588898", 7).unwrap(),
+            format: Format::Ndjson,
+        };
+        assert_eq!(
+            layout().change(&key).as_ref(),
+            "data/raw/sales.orders/changes/dt=1970-01-01/hr=00/123456789012.sales%2Eorders.1795230000.shardId-000000000001-\
+             4959033827149025660855969253836157109592157598913658889800000007.json.gz"
         );
     }
 
@@ -310,7 +339,7 @@ mod tests {
                 after: after.parse().unwrap(),
                 format: Format::Parquet,
             });
-            let (x, y): (SequenceNumber, SequenceNumber) = (a.parse().unwrap(), b.parse().unwrap());
+            let (x, y): (Position, Position) = (a.parse().unwrap(), b.parse().unwrap());
             prop_assert_eq!(x.cmp(&y), name(&a).cmp(&name(&b)));
         }
     }

@@ -10,9 +10,10 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
+use super::LAST;
 use super::rows::{RowBuffer, RowError};
 use crate::contract::{ColumnType, TableSchema};
-use crate::event::{ChangeEvent, SequenceNumber, ShardId};
+use crate::event::{ChangeEvent, Position};
 
 /// The contract's id.
 pub(super) const CONTRACT_ID: &str = "headwater.contract.id";
@@ -20,10 +21,8 @@ pub(super) const CONTRACT_ID: &str = "headwater.contract.id";
 pub(super) const CONTRACT_VERSION: &str = "headwater.contract.version";
 /// The table's schema as JSON.
 pub(super) const SCHEMA: &str = "headwater.schema";
-/// The position that the run starts after, 40 digits.
+/// The position that the run starts after.
 pub(super) const AFTER: &str = "headwater.after";
-/// The position of the run's last row, 40 digits.
-pub(super) const LAST: &str = "headwater.last";
 
 /// zstd's own default: about half of snappy's size for half as much time again.
 const ZSTD_LEVEL: i32 = 3;
@@ -47,11 +46,11 @@ pub(super) struct ParquetRun {
 }
 
 impl ParquetRun {
-    pub(super) fn new(schema: &Arc<TableSchema>, arrow: &SchemaRef, shard: &ShardId) -> Result<Self, RowError> {
+    pub(super) fn new(schema: &Arc<TableSchema>, arrow: &SchemaRef) -> Result<Self, RowError> {
         Ok(Self {
             schema: Arc::clone(schema),
             arrow: Arc::clone(arrow),
-            rows: RowBuffer::new(schema, Arc::clone(arrow), shard)?,
+            rows: RowBuffer::new(schema, Arc::clone(arrow))?,
             writer: None,
             encoded: 0,
             encoder_memory: 0,
@@ -75,7 +74,7 @@ impl ParquetRun {
         self.encoder_memory + self.rows.memory()
     }
 
-    pub(super) fn finish(mut self, after: SequenceNumber, last: SequenceNumber) -> Result<Bytes, RowError> {
+    pub(super) fn finish(mut self, after: Position, last: Position) -> Result<Bytes, RowError> {
         let metadata = file_metadata(&self.schema, after, last);
         let writer = self.encode()?;
         for entry in metadata {
@@ -121,9 +120,9 @@ fn without_dictionary(builder: WriterPropertiesBuilder, column: &str) -> WriterP
     builder.set_column_dictionary_enabled(ColumnPath::from(column), false)
 }
 
-fn file_metadata(schema: &TableSchema, after: SequenceNumber, last: SequenceNumber) -> Vec<KeyValue> {
+fn file_metadata(schema: &TableSchema, after: Position, last: Position) -> Vec<KeyValue> {
     let entry = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
-    let mut entries = vec![entry(AFTER, after.padded()), entry(LAST, last.padded())];
+    let mut entries = vec![entry(AFTER, &after.padded()), entry(LAST, &last.padded())];
     if let Ok(json) = serde_json::to_string(schema) {
         entries.push(entry(SCHEMA, &json));
     }
@@ -137,14 +136,14 @@ fn file_metadata(schema: &TableSchema, after: SequenceNumber, last: SequenceNumb
 /// What the end of a file says.
 pub(super) enum Tail {
     /// The position of the run's last row.
-    Last(SequenceNumber),
+    Last(Position),
     /// This many bytes from the end are needed.
     NeedBytes(usize),
     /// Not a file of ours.
     Foreign(String),
 }
 
-/// Reads the last sequence from the last bytes of a file that is `size` bytes long.
+/// Reads the position of the last row from the last bytes of a file that is `size` bytes long.
 pub(super) fn read_tail(tail: &Bytes, size: u64) -> Tail {
     let mut reader = ParquetMetaDataReader::new();
     match reader.try_parse_sized(tail, size).and_then(|()| reader.finish()) {
@@ -157,6 +156,6 @@ pub(super) fn read_tail(tail: &Bytes, size: u64) -> Tail {
     }
 }
 
-fn last_of(metadata: &ParquetMetaData) -> Option<SequenceNumber> {
+fn last_of(metadata: &ParquetMetaData) -> Option<Position> {
     metadata.file_metadata().key_value_metadata()?.iter().find(|entry| entry.key == LAST)?.value.as_deref()?.parse().ok()
 }

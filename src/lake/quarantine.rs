@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
 use jiff::Timestamp;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
@@ -12,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::Lake;
 use super::error::{LakeError, Problem};
 use super::layout::HourPartition;
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 
 /// A record that could not be turned into a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +22,11 @@ pub struct PoisonRecord<'a> {
     /// The shard that it was read from.
     pub shard: &'a ShardId,
     /// Its position, where that could be read.
-    pub sequence: Option<SequenceNumber>,
+    pub position: Option<Position>,
     /// The stream's `eventID`, where that could be read.
     pub event_id: Option<&'a str>,
     /// The record as it came: JSON text, or whatever stood in its place.
-    pub raw: &'a str,
+    pub raw: &'a [u8],
     /// What is wrong with it.
     pub reason: &'a str,
     /// Its creation time in seconds since the epoch, or the time of finding where it has none. A record that is found again goes to
@@ -36,7 +38,7 @@ pub struct PoisonRecord<'a> {
 struct Entry<'a> {
     shard: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<&'a str>,
+    position: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<&'a str>,
     reason: &'a str,
@@ -47,6 +49,9 @@ struct Entry<'a> {
     /// The record as text when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    /// The record's bytes when they are no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
 }
 
 impl Lake {
@@ -55,7 +60,7 @@ impl Lake {
         let doing = || format!("quarantine a record of shard {}", record.shard);
         let day = HourPartition::containing(record.time)
             .map_err(|error| LakeError::new(doing(), Problem::Event(format!("its time is impossible: {error}"))))?;
-        let identity = record.sequence.map_or_else(|| hash(record.raw), |sequence| sequence.padded().to_owned());
+        let identity = record.position.map_or_else(|| hash(record.raw), |position| position.padded());
         let location = self.layout.quarantined(day, record.shard, &identity);
         let body = entry(record).map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
@@ -81,20 +86,22 @@ impl Lake {
 }
 
 fn entry(record: &PoisonRecord<'_>) -> serde_json::Result<Vec<u8>> {
-    let json: Option<&RawValue> = serde_json::from_str(record.raw).ok();
+    let text = std::str::from_utf8(record.raw).ok();
+    let json: Option<&RawValue> = text.and_then(|text| serde_json::from_str(text).ok());
     serde_json::to_vec(&Entry {
         shard: record.shard.as_str(),
-        sequence: record.sequence.as_ref().map(SequenceNumber::digits),
+        position: record.position.map(|position| position.to_string()),
         event_id: record.event_id,
         reason: record.reason,
         time: Timestamp::from_second(record.time).map(|time| time.to_string()).unwrap_or_default(),
         record: json,
-        text: json.is_none().then_some(record.raw),
+        text: text.filter(|_| json.is_none()),
+        base64: text.is_none().then(|| STANDARD.encode(record.raw)),
     })
 }
 
-fn hash(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex

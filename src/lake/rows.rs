@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 
 use super::columns::changed_element;
 use crate::contract::{Column, ColumnType, TableSchema};
-use crate::event::{Cell, ChangeEvent, ShardId, Side};
+use crate::event::{Cell, ChangeEvent, Side};
 
 const MILLIS_PER_SECOND: i64 = 1000;
 /// Offsets and validity of one cell, rounded up.
@@ -48,7 +48,7 @@ pub(super) enum RowError {
 pub(super) struct RowBuffer {
     arrow: SchemaRef,
     table: String,
-    shard: String,
+    shard: StringBuilder,
     event_id: StringBuilder,
     operation: StringBuilder,
     sequence: StringBuilder,
@@ -64,11 +64,11 @@ pub(super) struct RowBuffer {
 }
 
 impl RowBuffer {
-    pub(super) fn new(schema: &TableSchema, arrow: SchemaRef, shard: &ShardId) -> Result<Self, RowError> {
+    pub(super) fn new(schema: &TableSchema, arrow: SchemaRef) -> Result<Self, RowError> {
         Ok(Self {
             arrow,
             table: schema.table.clone(),
-            shard: shard.as_str().to_owned(),
+            shard: text(),
             event_id: text(),
             operation: text(),
             sequence: text(),
@@ -108,9 +108,11 @@ impl RowBuffer {
         self.operation.append_value(event.operation.as_str());
         self.sequence.append_value(event.sequence.padded());
         self.time.append_value(event.time.saturating_mul(MILLIS_PER_SECOND));
+        self.shard.append_value(&event.shard);
         self.snapshot_id.append_option(event.snapshot_id.as_deref());
         self.ttl_delete.append_value(event.ttl_delete);
-        let mut bytes = event.event_id.len() + event.operation.as_str().len() + event.sequence.padded().len() + 8 * CELL_OVERHEAD;
+        let mut bytes =
+            event.event_id.len() + event.operation.as_str().len() + event.sequence.padded().len() + event.shard.len() + 9 * CELL_OVERHEAD;
         bytes += event.snapshot_id.as_deref().map_or(0, str::len);
         for name in &event.changed {
             self.changed.values().append_value(name);
@@ -130,15 +132,14 @@ impl RowBuffer {
 
     /// Takes the rows out, in the lake's column order.
     pub(super) fn take(&mut self) -> Result<RecordBatch, RowError> {
-        let constant = |value: &str| Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, self.rows))) as ArrayRef;
-        let (table, shard) = (constant(&self.table), constant(&self.shard));
+        let table = StringArray::from_iter_values(std::iter::repeat_n(&self.table, self.rows));
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.event_id.finish()),
             Arc::new(self.operation.finish()),
             Arc::new(self.sequence.finish()),
             Arc::new(self.time.finish()),
-            table,
-            shard,
+            Arc::new(table),
+            Arc::new(self.shard.finish()),
             Arc::new(self.snapshot_id.finish()),
             Arc::new(self.ttl_delete.finish()),
             Arc::new(self.changed.finish()),

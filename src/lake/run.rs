@@ -7,12 +7,12 @@ use super::layout::{ChangeKey, Format};
 use super::ndjson::NdjsonRun;
 use super::parquet::ParquetRun;
 use super::{Lake, rows::RowError};
-use crate::event::{ChangeEvent, SequenceNumber};
+use crate::event::{ChangeEvent, Position};
 
 /// A run that still takes changes.
 pub struct OpenRun {
     key: ChangeKey,
-    last: SequenceNumber,
+    last: Position,
     rows: u64,
     writer: Writer,
 }
@@ -28,7 +28,7 @@ pub struct ClosedRun {
     /// The object's identity.
     pub key: ChangeKey,
     /// The position of its last row.
-    pub last: SequenceNumber,
+    pub last: Position,
     /// How many rows it has.
     pub rows: u64,
     /// The object.
@@ -39,10 +39,10 @@ impl OpenRun {
     pub(super) fn new(lake: &Lake, key: ChangeKey) -> Result<Self, LakeError> {
         let writer = match key.format {
             Format::Parquet => {
-                let run = ParquetRun::new(&lake.schema, &lake.arrow, &key.shard).map_err(|error| encoding(&key, error))?;
+                let run = ParquetRun::new(&lake.schema, &lake.arrow).map_err(|error| encoding(&key, error))?;
                 Writer::Parquet(Box::new(run))
             }
-            Format::Ndjson => Writer::Ndjson(Box::new(NdjsonRun::new(&lake.schema, &key.shard, lake.settings.decimals))),
+            Format::Ndjson => Writer::Ndjson(Box::new(NdjsonRun::new(&lake.schema, lake.settings.decimals))),
         };
         Ok(Self { last: key.after, key, rows: 0, writer })
     }
@@ -52,13 +52,13 @@ impl OpenRun {
         &self.key
     }
 
-    /// Adds the next change of the shard. After an error the run is of no more use.
-    pub fn append(&mut self, event: &ChangeEvent<'_>) -> Result<(), LakeError> {
+    /// Adds the next change of the shard, which stands at `position`. After an error the run is of no more use.
+    pub fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<(), LakeError> {
         match &mut self.writer {
             Writer::Parquet(run) => run.append(event).map_err(|error| encoding(&self.key, error))?,
             Writer::Ndjson(run) => run.append(event).map_err(|error| compressing(&self.key, error))?,
         }
-        self.last = event.sequence;
+        self.last = position;
         self.rows += 1;
         Ok(())
     }
@@ -83,7 +83,7 @@ impl OpenRun {
     pub fn close(self) -> Result<ClosedRun, LakeError> {
         let bytes = match self.writer {
             Writer::Parquet(run) => run.finish(self.key.after, self.last).map_err(|error| encoding(&self.key, error))?,
-            Writer::Ndjson(run) => run.finish().map_err(|error| compressing(&self.key, error))?,
+            Writer::Ndjson(run) => run.finish(self.last).map_err(|error| compressing(&self.key, error))?,
         };
         Ok(ClosedRun { key: self.key, last: self.last, rows: self.rows, bytes })
     }

@@ -36,12 +36,7 @@ const ANY_REGION: &str = "us-east-1";
 /// Builds the store of one bucket.
 pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> Result<AmazonS3, LakeError> {
     let doing = || format!("open bucket {bucket}");
-    let endpoint = endpoint(aws);
-    let region = match (aws.region(), &endpoint) {
-        (Some(region), _) => region.as_ref().to_owned(),
-        (None, Some(_)) => ANY_REGION.to_owned(),
-        (None, None) => return Err(LakeError::new(doing(), Problem::NoRegion)),
-    };
+    let region = region(aws).ok_or_else(|| LakeError::new(doing(), Problem::NoRegion))?;
     let provider = aws.credentials_provider().ok_or_else(|| LakeError::new(doing(), Problem::Credentials))?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
@@ -51,11 +46,8 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
             max_retries: RETRIES,
             retry_timeout: RETRY_TIMEOUT,
         })
-        .with_client_options(ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(
-            // Only an endpoint that was asked for may be plain HTTP.
-            endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
-        ));
-    builder = match endpoint {
+        .with_client_options(client_options(aws));
+    builder = match endpoint(aws) {
         // Stand-ins and private endpoints rarely have a name for each bucket.
         Some(endpoint) => builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false),
         None => match regional_endpoint(bucket, &region, aws) {
@@ -68,6 +60,22 @@ pub(super) fn connect(bucket: &str, kms_key: Option<&str>, aws: &SdkConfig) -> R
         builder = builder.with_sse_kms_encryption(key);
     }
     builder.with_region(region).build().map_err(|error| LakeError::from_store(doing(), error))
+}
+
+/// The region to sign for; none when the user has to say it.
+pub(super) fn region(aws: &SdkConfig) -> Option<String> {
+    match (aws.region(), endpoint(aws)) {
+        (Some(region), _) => Some(region.as_ref().to_owned()),
+        (None, Some(_)) => Some(ANY_REGION.to_owned()),
+        (None, None) => None,
+    }
+}
+
+/// Time limits of every request.
+pub(super) fn client_options(aws: &SdkConfig) -> ClientOptions {
+    // Only an endpoint that was asked for may be plain HTTP.
+    let plain = endpoint(aws).is_some_and(|endpoint| endpoint.starts_with("http://"));
+    ClientOptions::new().with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT).with_allow_http(plain)
 }
 
 /// The endpoint that the user set, in the SDK's order: `AWS_ENDPOINT_URL_S3` or the profile's S3 section, then `AWS_ENDPOINT_URL`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 
 /// One entry of the ledger. Recording the same gap twice leaves one entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,13 +62,13 @@ impl GapKind {
 
 impl Gap {
     /// A gap of a shard behind a position.
-    pub fn of_shard(kind: GapKind, shard: &ShardId, after: Option<SequenceNumber>, lost_from: Option<i64>, found_at: i64) -> Self {
-        let position = after.unwrap_or(SequenceNumber::ZERO);
+    pub fn of_shard(kind: GapKind, shard: &ShardId, after: Option<Position>, lost_from: Option<i64>, found_at: i64) -> Self {
+        let position = after.unwrap_or(Position::ZERO);
         Self {
             key: format!("gap/{}/{shard}/{position}", kind.as_str()),
             kind,
             origin: shard.to_string(),
-            after: after.map(|after| after.digits().to_owned()),
+            after: after.map(|after| after.to_string()),
             lost_from,
             found_at,
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::table::{LeaseTable, SequenceOrEnd, Update, Write};
 use super::{Checkpoint, Lease};
 use crate::aws::AwsError;
-use crate::event::SequenceNumber;
+use crate::event::Position;
 use crate::mutant::{self, Mutant};
 
 /// Whether the lease is still ours.
@@ -47,7 +47,7 @@ impl HeldLease {
     }
 
     /// Moves the checkpoint to a durable record. It never moves back.
-    pub async fn checkpoint(&self, sequence: SequenceNumber) -> Result<Hold, AwsError> {
+    pub async fn checkpoint(&self, sequence: Position) -> Result<Hold, AwsError> {
         let mut lease = self.lease.lock().await;
         if matches!(lease.checkpoint, Checkpoint::At(at) if at >= sequence) {
             return Ok(Hold::Kept);

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, Lease};
-use crate::event::ShardId;
+use crate::event::{InvalidPosition, Position, ShardId};
 use crate::stream::StreamArn;
 
 /// `entityType` of leases.
@@ -29,7 +29,8 @@ struct LeaseItem {
     lease_owner: Option<String>,
     lease_counter: u64,
     checkpoint: String,
-    checkpoint_sub_sequence_number: u64,
+    #[serde(default)]
+    checkpoint_sub_sequence_number: u32,
     #[serde(default)]
     owner_switches_since_checkpoint: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "serde_dynamo::string_set::serialize")]
@@ -53,8 +54,16 @@ pub(super) fn checkpoint_text(checkpoint: Checkpoint) -> String {
     match checkpoint {
         Checkpoint::TrimHorizon => TRIM_HORIZON.to_owned(),
         Checkpoint::AtTimestamp(_) => AT_TIMESTAMP.to_owned(),
-        Checkpoint::At(sequence) => sequence.digits().to_owned(),
+        Checkpoint::At(position) => position.sequence().to_owned(),
         Checkpoint::ShardEnd => SHARD_END.to_owned(),
+    }
+}
+
+/// The `checkpointSubSequenceNumber` attribute: the place within an aggregated record.
+pub(super) fn checkpoint_sub(checkpoint: Checkpoint) -> u32 {
+    match checkpoint {
+        Checkpoint::At(position) => position.sub(),
+        Checkpoint::TrimHorizon | Checkpoint::AtTimestamp(_) | Checkpoint::ShardEnd => 0,
     }
 }
 
@@ -64,7 +73,7 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
         lease_owner: lease.owner.clone(),
         lease_counter: lease.counter,
         checkpoint: checkpoint_text(lease.checkpoint),
-        checkpoint_sub_sequence_number: 0,
+        checkpoint_sub_sequence_number: checkpoint_sub(lease.checkpoint),
         owner_switches_since_checkpoint: 0,
         parent_shard_id: lease.parents.iter().map(ToString::to_string).collect(),
         stream_arn: lease.stream.to_string(),
@@ -72,7 +81,7 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
             Checkpoint::AtTimestamp(seconds) => Some(seconds),
             Checkpoint::TrimHorizon | Checkpoint::At(_) | Checkpoint::ShardEnd => None,
         },
-        last_sequence: lease.last_sequence.map(|last| last.digits().to_owned()),
+        last_sequence: lease.last_sequence.map(|last| last.to_string()),
         durable_through: lease.durable_through,
         found_at: lease.found_at,
         done_at: lease.done_at,
@@ -84,13 +93,13 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
 pub(super) fn from_item(item: Item) -> Result<Lease, String> {
     let key = item.get("leaseKey").and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
     let read: LeaseItem = serde_dynamo::from_item(item).map_err(|error| format!("lease '{key}' cannot be read: {error}"))?;
-    let sequence = |text: &str| text.parse().map_err(|error| format!("lease '{key}': {error}"));
+    let named = |error: InvalidPosition| format!("lease '{key}': {error}");
     let checkpoint = match (read.checkpoint.as_str(), read.start_timestamp) {
         (TRIM_HORIZON, _) => Checkpoint::TrimHorizon,
         (SHARD_END, _) => Checkpoint::ShardEnd,
         (AT_TIMESTAMP, Some(seconds)) => Checkpoint::AtTimestamp(seconds),
         (AT_TIMESTAMP, None) => return Err(format!("lease '{key}' is AT_TIMESTAMP but has no startTimestamp")),
-        (digits, _) => Checkpoint::At(sequence(digits)?),
+        (digits, _) => Checkpoint::At(Position::new(digits, read.checkpoint_sub_sequence_number).map_err(named)?),
     };
     Ok(Lease {
         shard: ShardId::new(read.lease_key),
@@ -99,7 +108,7 @@ pub(super) fn from_item(item: Item) -> Result<Lease, String> {
         owner: read.lease_owner,
         counter: read.lease_counter,
         checkpoint,
-        last_sequence: read.last_sequence.as_deref().map(sequence).transpose()?,
+        last_sequence: read.last_sequence.map(|text| text.parse().map_err(named)).transpose()?,
         durable_through: read.durable_through,
         found_at: read.found_at,
         done_at: read.done_at,
@@ -128,8 +137,10 @@ mod tests {
     #[test]
     fn every_checkpoint_survives_the_table() {
         let sequence = "9".repeat(40).parse().unwrap();
-        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::AtTimestamp(5), Checkpoint::At(sequence), Checkpoint::ShardEnd] {
-            let lease = lease(checkpoint);
+        let aggregated = Position::new(&"7".repeat(56), 31).unwrap();
+        let positions = [Checkpoint::At(sequence), Checkpoint::At(aggregated)];
+        for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::AtTimestamp(5), Checkpoint::ShardEnd].into_iter().chain(positions) {
+            let lease = Lease { last_sequence: Some(aggregated), ..lease(checkpoint) };
             assert_eq!(from_item(to_item(&lease).unwrap()).unwrap(), lease);
         }
     }

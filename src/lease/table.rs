@@ -44,7 +44,7 @@ pub enum Update {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SequenceOrEnd {
     /// This record.
-    Sequence(crate::event::SequenceNumber),
+    Sequence(crate::event::Position),
     /// The end of the shard, reached at this time (seconds since the epoch).
     End(i64),
 }
@@ -230,13 +230,14 @@ impl LeaseTable {
                         request = request.expression_attribute_values(":done", AttributeValue::N(now.to_string()));
                     }
                 }
-                set.extend(["checkpoint = :checkpoint", "ownerSwitchesSinceCheckpoint = :zero"]);
+                set.extend(["checkpoint = :checkpoint", "checkpointSubSequenceNumber = :sub", "ownerSwitchesSinceCheckpoint = :zero"]);
                 request = request
                     .expression_attribute_values(":checkpoint", AttributeValue::S(item::checkpoint_text(after.checkpoint)))
+                    .expression_attribute_values(":sub", number(item::checkpoint_sub(after.checkpoint).into()))
                     .expression_attribute_values(":zero", number(0));
                 if let Some(last) = after.last_sequence {
                     set.push("lastSequence = :last");
-                    request = request.expression_attribute_values(":last", AttributeValue::S(last.digits().to_owned()));
+                    request = request.expression_attribute_values(":last", AttributeValue::S(last.to_string()));
                 }
             }
         }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{Admission, MemoryBudget, Share};
 use super::{Progress, Route, RouteError, ShardWriter};
-use crate::event::{ChangeEvent, Operation, SequenceNumber, ShardId};
+use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{ChangeKey, ClosedRun, Commit, HourPartition, Lake, LakeError, OpenRun, Problem};
 use crate::retry::{RetryPolicy, retry};
 
@@ -42,7 +42,7 @@ impl LakeRoute {
 
 #[async_trait]
 impl Route for LakeRoute {
-    async fn open(&self, shard: &ShardId, after: SequenceNumber) -> Result<Box<dyn ShardWriter>, RouteError> {
+    async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError> {
         Ok(Box::new(LakeWriter {
             lake: Arc::clone(&self.lake),
             shard: shard.clone(),
@@ -59,9 +59,9 @@ struct LakeWriter {
     lake: Arc<Lake>,
     shard: ShardId,
     /// The end of the last committed object: where the next run starts.
-    position: SequenceNumber,
+    position: Position,
     /// The last record that was taken or skipped.
-    seen: SequenceNumber,
+    seen: Position,
     /// What the shard had in the current hour when the hour was listed.
     listed: Option<Listed>,
     run: Run,
@@ -91,19 +91,19 @@ enum Run {
 
 #[async_trait]
 impl ShardWriter for LakeWriter {
-    async fn append(&mut self, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if event.sequence <= self.seen && event.operation != Operation::Snapshot {
+    async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
+        if position <= self.seen && event.operation != Operation::Snapshot {
             return Ok(Progress::Unchanged);
         }
         let partition = self.partition_of(event)?;
         let mut progress = Progress::Unchanged;
-        if self.must_close_before(partition, event.sequence) {
+        if self.must_close_before(partition, position) {
             progress = self.close().await?;
         }
         if let Progress::Rewind(_) = progress {
             return Ok(progress);
         }
-        if let Some(last) = self.landed(partition, event.sequence).await? {
+        if let Some(last) = self.landed(partition, position).await? {
             return Ok(self.rewind(last));
         }
         if self.share.admit().await == Admission::CloseOwn {
@@ -112,15 +112,15 @@ impl ShardWriter for LakeWriter {
                 return Ok(progress);
             }
         }
-        self.take(event, partition)?;
+        self.take(position, event, partition)?;
         if self.is_full() {
             progress = later(progress, self.close().await?);
         }
         Ok(progress)
     }
 
-    fn skip(&mut self, sequence: SequenceNumber) {
-        self.seen = self.seen.max(sequence);
+    fn skip(&mut self, position: Position) {
+        self.seen = self.seen.max(position);
     }
 
     async fn due(&mut self) {
@@ -163,19 +163,19 @@ impl LakeWriter {
 
     /// Whether the run must end before this change: it belongs to another hour, or another process's object begins in between, or
     /// the run is closed already and waits for its commit.
-    fn must_close_before(&self, partition: HourPartition, sequence: SequenceNumber) -> bool {
+    fn must_close_before(&self, partition: HourPartition, position: Position) -> bool {
         match &self.run {
             Run::None => false,
             Run::Closed { .. } | Run::Broken => true,
             Run::Open { run, .. } => {
-                let meets = |listed: &Listed| listed.ahead.front().is_some_and(|key| key.after < sequence);
+                let meets = |listed: &Listed| listed.ahead.front().is_some_and(|key| key.after < position);
                 run.key().partition != partition || self.listed.as_ref().is_some_and(meets)
             }
         }
     }
 
     /// Where the committed object ends that holds the change already, if one does.
-    async fn landed(&mut self, partition: HourPartition, sequence: SequenceNumber) -> Result<Option<SequenceNumber>, LakeError> {
+    async fn landed(&mut self, partition: HourPartition, position: Position) -> Result<Option<Position>, LakeError> {
         let listed = match &mut self.listed {
             Some(listed) if listed.partition == partition => listed,
             _ => {
@@ -183,30 +183,30 @@ impl LakeWriter {
                 self.listed.insert(Listed { partition, ahead: runs.into() })
             }
         };
-        let passed = listed.ahead.partition_point(|key| key.after < sequence);
+        let passed = listed.ahead.partition_point(|key| key.after < position);
         if passed == 0 {
             return Ok(None);
         }
-        let landed = self.lake.covering(&listed.ahead.make_contiguous()[..passed], sequence).await?;
+        let landed = self.lake.covering(&listed.ahead.make_contiguous()[..passed], position).await?;
         // Only now: had the reading failed, these would have to be looked at again.
         listed.ahead.drain(..passed);
         Ok(landed)
     }
 
-    fn take(&mut self, event: &ChangeEvent<'_>, partition: HourPartition) -> Result<(), LakeError> {
+    fn take(&mut self, position: Position, event: &ChangeEvent<'_>, partition: HourPartition) -> Result<(), LakeError> {
         if let Run::None = self.run {
             let format = self.lake.settings().format;
             let key = ChangeKey { partition, shard: self.shard.clone(), after: self.position, format };
             self.run = Run::Open { run: self.lake.begin(key)?, since: Instant::now() };
         }
         if let Run::Open { run, .. } = &mut self.run {
-            if let Err(error) = run.append(event) {
+            if let Err(error) = run.append(position, event) {
                 self.run = Run::Broken;
                 return Err(error);
             }
             self.share.hold(run.memory());
         }
-        self.seen = event.sequence;
+        self.seen = position;
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl LakeWriter {
         }
     }
 
-    fn rewind(&mut self, last: SequenceNumber) -> Progress {
+    fn rewind(&mut self, last: Position) -> Progress {
         self.run = Run::None;
         self.share.hold(0);
         self.listed = None;

@@ -39,8 +39,8 @@ pub enum Begin {
 pub struct NewLease {
     /// The shard.
     pub shard: ShardId,
-    /// Its parent.
-    pub parent: Option<ShardId>,
+    /// The shards that it continues.
+    pub parents: Vec<ShardId>,
     /// Where reading begins.
     pub begin: Begin,
 }
@@ -55,7 +55,7 @@ pub fn missing_leases(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>, 
     listed
         .iter()
         .filter(|shard| !leases.contains_key(&shard.id))
-        .map(|shard| NewLease { shard: shard.id.clone(), parent: shard.parent.clone(), begin })
+        .map(|shard| NewLease { shard: shard.id.clone(), parents: shard.parents.clone(), begin })
         .collect()
 }
 
@@ -75,8 +75,7 @@ pub fn replaced(leases: &BTreeMap<ShardId, Leased>, current: &StreamArn, now: i6
 /// can still be read.
 pub fn readable(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>) -> Vec<ShardId> {
     let listed_ids: BTreeSet<&ShardId> = listed.iter().map(|shard| &shard.id).collect();
-    let listed_parents: BTreeMap<&ShardId, &ShardId> =
-        listed.iter().filter_map(|shard| Some((&shard.id, shard.parent.as_ref()?))).collect();
+    let listed_parents: BTreeMap<&ShardId, &[ShardId]> = listed.iter().map(|shard| (&shard.id, shard.parents.as_slice())).collect();
     let oldest_unfinished = leases.values().filter(|lease| !lease.done).map(|lease| &lease.stream).min();
     let parent_is_done = |parent: &ShardId| match leases.get(parent) {
         Some(lease) => lease.done || mutant::armed(Mutant::ChildBeforeParent),
@@ -85,7 +84,7 @@ pub fn readable(listed: &[ShardInfo], leases: &BTreeMap<ShardId, Leased>) -> Vec
     leases
         .iter()
         .filter(|(_, lease)| !lease.done && Some(&lease.stream) == oldest_unfinished)
-        .filter(|(shard, lease)| lease.parents.iter().chain(listed_parents.get(shard).copied()).all(parent_is_done))
+        .filter(|(shard, lease)| lease.parents.iter().chain(listed_parents.get(shard).copied().unwrap_or_default()).all(parent_is_done))
         .map(|(shard, _)| shard.clone())
         .collect()
 }
@@ -120,7 +119,7 @@ mod tests {
     }
 
     fn shard(name: &str, parent: Option<&str>) -> ShardInfo {
-        ShardInfo { id: id(name), parent: parent.map(id), open: true }
+        ShardInfo { id: id(name), parents: parent.map(id).into_iter().collect() }
     }
 
     fn lease(parents: &[&str], done: bool) -> Leased {
@@ -155,7 +154,7 @@ mod tests {
         let first = missing_leases(&listed, &BTreeMap::new(), Begin::At(7));
         assert!(first.iter().all(|new| new.begin == Begin::At(7)));
         let later = missing_leases(&listed, &BTreeMap::from([(id("a"), lease(&[], false))]), Begin::At(7));
-        assert_eq!(later, [NewLease { shard: id("b"), parent: Some(id("a")), begin: Begin::TrimHorizon }]);
+        assert_eq!(later, [NewLease { shard: id("b"), parents: vec![id("a")], begin: Begin::TrimHorizon }]);
     }
 
     #[test]
@@ -202,20 +201,23 @@ mod tests {
         assert_eq!(forgettable(&[shard("b", None)], &leases, late), [id("a")]);
     }
 
-    /// A random forest: shard n's parent is some earlier shard or none; some shards are no longer listed.
+    /// A random lineage: shard n continues up to two earlier shards; some shards are no longer listed.
     fn forest() -> impl Strategy<Value = (Vec<ShardInfo>, Vec<bool>)> {
-        prop::collection::vec((any::<prop::sample::Index>(), prop::bool::weighted(0.8), prop::bool::weighted(0.8)), 1..40).prop_map(
-            |draws| {
-                let mut shards = Vec::new();
-                let mut listed = Vec::new();
-                for (n, (parent, has_parent, is_listed)) in draws.into_iter().enumerate() {
-                    let parent = (n > 0 && has_parent).then(|| id(&format!("s{}", parent.index(n.max(1)))));
-                    shards.push(ShardInfo { id: id(&format!("s{n}")), parent, open: false });
-                    listed.push(is_listed);
-                }
-                (shards, listed)
-            },
+        prop::collection::vec(
+            (any::<[prop::sample::Index; 2]>(), prop_oneof![1 => Just(0), 3 => Just(1), 1 => Just(2)], prop::bool::weighted(0.8)),
+            1..40,
         )
+        .prop_map(|draws| {
+            let mut shards = Vec::new();
+            let mut listed = Vec::new();
+            for (n, (parents, count, is_listed)) in draws.into_iter().enumerate() {
+                let parents =
+                    parents.iter().take(if n > 0 { count } else { 0 }).map(|parent| id(&format!("s{}", parent.index(n)))).collect();
+                shards.push(ShardInfo { id: id(&format!("s{n}")), parents });
+                listed.push(is_listed);
+            }
+            (shards, listed)
+        })
     }
 
     proptest! {
@@ -225,7 +227,7 @@ mod tests {
             let listed: Vec<ShardInfo> = shards.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(shard, _)| shard).collect();
             let mut leases = BTreeMap::new();
             for new in missing_leases(&listed, &leases, Begin::TrimHorizon) {
-                leases.insert(new.shard, Leased { stream: stream(), parents: new.parent.into_iter().collect(), done: false, done_at: None });
+                leases.insert(new.shard, Leased { stream: stream(), parents: new.parents, done: false, done_at: None });
             }
             let mut read: Vec<ShardId> = Vec::new();
             let mut picks = picks.into_iter().cycle();
@@ -234,9 +236,9 @@ mod tests {
                 let Some(pick) = picks.next().filter(|_| !ready.is_empty()) else { break };
                 let shard = ready[pick.index(ready.len())].clone();
                 prop_assert!(!read.contains(&shard));
-                let parent = listed.iter().find(|s| s.id == shard).and_then(|s| s.parent.clone());
-                if let Some(parent) = parent.filter(|parent| listed.iter().any(|s| s.id == *parent)) {
-                    prop_assert!(read.contains(&parent), "{shard} was readable before {parent}");
+                let parents = &listed.iter().find(|s| s.id == shard).unwrap().parents;
+                for parent in parents.iter().filter(|parent| listed.iter().any(|s| s.id == **parent)) {
+                    prop_assert!(read.contains(parent), "{shard} was readable before {parent}");
                 }
                 leases.get_mut(&shard).unwrap().done = true;
                 read.push(shard);

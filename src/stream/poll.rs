@@ -17,23 +17,25 @@ const CONFIRMING_PAGES: u32 = 3;
 #[derive(Debug, Clone)]
 pub struct Rhythm {
     longest: Duration,
+    shortest: Duration,
     empty_pages: u32,
 }
 
 impl Rhythm {
-    /// A shard that was just opened, with the longest pause it may have.
-    pub fn new(longest: Duration) -> Self {
-        Self { longest, empty_pages: 0 }
+    /// A shard that was just opened, with the longest and the shortest pause it may have.
+    pub fn new(longest: Duration, shortest: Duration) -> Self {
+        Self { longest, shortest, empty_pages: 0 }
     }
 
-    /// The pause after a page of that many records and bytes.
-    pub fn after_page(&mut self, records: usize, bytes: usize) -> Duration {
-        if records > 0 {
+    /// The pause after a page of that many records and bytes. `more` is whether the shard holds more behind it, where the service tells.
+    pub fn after_page(&mut self, records: usize, bytes: usize, more: Option<bool>) -> Duration {
+        let full = more.unwrap_or(records >= FULL_PAGE_RECORDS || bytes >= FULL_PAGE_BYTES);
+        if records > 0 || full {
             self.empty_pages = 0;
-            let full = records >= FULL_PAGE_RECORDS || bytes >= FULL_PAGE_BYTES;
-            return if full { Duration::ZERO } else { BEAT.min(self.longest) };
+            return if full { self.shortest } else { BEAT.max(self.shortest) }.min(self.longest);
         }
-        self.empty_pages = self.empty_pages.saturating_add(1);
+        // Empty pages are counted where they are all there is to go by.
+        self.empty_pages = if more.is_some() { self.empty_pages.max(CONFIRMING_PAGES) } else { self.empty_pages }.saturating_add(1);
         let doublings = self.empty_pages.saturating_sub(CONFIRMING_PAGES).min(16);
         BEAT.saturating_mul(1 << doublings).min(self.longest)
     }
@@ -58,36 +60,46 @@ mod tests {
 
     #[test]
     fn a_busy_shard_is_drained_without_a_pause() {
-        let mut rhythm = Rhythm::new(LONGEST);
-        assert_eq!(rhythm.after_page(1_000, 300_000), Duration::ZERO);
-        assert_eq!(rhythm.after_page(3, 900_000), Duration::ZERO);
+        let mut rhythm = Rhythm::new(LONGEST, Duration::ZERO);
+        assert_eq!(rhythm.after_page(1_000, 300_000, None), Duration::ZERO);
+        assert_eq!(rhythm.after_page(3, 900_000, None), Duration::ZERO);
     }
 
     #[test]
     fn an_idle_shard_slows_down_and_wakes_with_the_first_record() {
-        let mut rhythm = Rhythm::new(LONGEST);
-        let pauses: Vec<_> = (0..8).map(|_| rhythm.after_page(0, 60)).collect();
+        let mut rhythm = Rhythm::new(LONGEST, Duration::ZERO);
+        let pauses: Vec<_> = (0..8).map(|_| rhythm.after_page(0, 60, None)).collect();
         assert!(pauses.is_sorted());
         assert_eq!(pauses.last(), Some(&LONGEST));
         assert!(rhythm.is_drained());
-        assert_eq!(rhythm.after_page(1, 800), BEAT);
+        assert_eq!(rhythm.after_page(1, 800, None), BEAT);
         assert!(!rhythm.is_drained());
     }
 
     #[test]
     fn one_empty_page_proves_nothing() {
-        let mut rhythm = Rhythm::new(LONGEST);
-        rhythm.after_page(0, 60);
+        let mut rhythm = Rhythm::new(LONGEST, Duration::ZERO);
+        rhythm.after_page(0, 60, None);
         assert!(!rhythm.is_drained());
+    }
+
+    #[test]
+    fn what_the_service_says_of_the_rest_counts_more_than_a_page_s_size() {
+        let shortest = Duration::from_millis(250);
+        let mut rhythm = Rhythm::new(LONGEST, shortest);
+        assert_eq!(rhythm.after_page(0, 60, Some(true)), shortest, "an empty page with more behind it");
+        assert!(!rhythm.is_drained());
+        assert!(rhythm.after_page(0, 60, Some(false)) > shortest);
+        assert!(rhythm.is_drained(), "one empty page is enough");
     }
 
     proptest! {
         #[test]
         fn no_pause_is_longer_than_allowed(pages in prop::collection::vec((0_usize..2_000, 0_usize..1_000_000), 0..50), longest in 1_u64..5_000) {
             let longest = Duration::from_millis(longest);
-            let mut rhythm = Rhythm::new(longest);
+            let mut rhythm = Rhythm::new(longest, Duration::ZERO);
             for (records, bytes) in pages {
-                prop_assert!(rhythm.after_page(records, bytes) <= longest);
+                prop_assert!(rhythm.after_page(records, bytes, None) <= longest);
             }
         }
     }

@@ -15,7 +15,7 @@ use super::poll::Rhythm;
 use super::{IteratorStart, StreamApi, StreamArn};
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
-use crate::event::{SequenceNumber, ShardId};
+use crate::event::{Position, ShardId};
 use crate::retry::{Delays, RetryPolicy};
 
 /// What a shard gave.
@@ -124,14 +124,15 @@ impl ShardReader {
         self.api.records(iterator).await
     }
 
-    /// Takes note that a page was dealt with: the last sequence number seen so far, the iterator that follows and the page's size.
-    pub fn accept(&mut self, last: Option<SequenceNumber>, next_iterator: String, records: usize, bytes: usize) {
+    /// Takes note that a page was dealt with: the last position seen so far, the iterator that follows, the page's size,
+    /// and whether there is more behind it, where the service tells.
+    pub fn accept(&mut self, last: Option<Position>, next_iterator: String, records: usize, bytes: usize, more: Option<bool>) {
         if let Some(last) = last {
             self.position = IteratorStart::After(last);
         }
         self.iterator = Some(next_iterator);
         self.failing = false;
-        self.next_at = Instant::now() + self.rhythm.after_page(records, bytes);
+        self.next_at = Instant::now() + self.rhythm.after_page(records, bytes, more);
     }
 
     /// Goes on from another position.

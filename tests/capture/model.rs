@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use headwater::aws::{AwsError, Failure};
-use headwater::event::{AttributeType, SequenceNumber, ShardId};
-use headwater::stream::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
+use headwater::event::{Position, ShardId};
+use headwater::stream::dynamodb::RETENTION;
+use headwater::stream::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo};
 
 /// Two records a page, so that every test with three records pages.
 const PAGE: usize = 2;
@@ -41,7 +42,6 @@ pub(crate) struct Shard {
 pub(crate) struct State {
     pub(crate) stream: &'static str,
     pub(crate) enabled: bool,
-    pub(crate) view: View,
     pub(crate) shards: BTreeMap<&'static str, Shard>,
     /// Shards that answer with ResourceNotFound.
     pub(crate) vanished: Vec<&'static str>,
@@ -61,7 +61,6 @@ impl Model {
         Self(Arc::new(Mutex::new(State {
             stream: "arn:stream/1",
             enabled: true,
-            view: View::NewAndOldImages,
             shards: shards.into_iter().collect(),
             vanished: Vec::new(),
             faults: VecDeque::new(),
@@ -97,13 +96,8 @@ fn fail<T>(operation: &'static str, failure: Failure) -> Result<T, AwsError> {
 
 #[async_trait]
 impl StreamApi for Model {
-    async fn table(&self, _: &str) -> Result<TableInfo, AwsError> {
-        self.change(|state| {
-            Ok(TableInfo {
-                keys: vec![("id".to_owned(), AttributeType::S)],
-                stream: Some(StreamInfo { arn: StreamArn::new(state.stream), enabled: state.enabled, view: state.view }),
-            })
-        })
+    async fn current(&self) -> Result<StreamInfo, AwsError> {
+        self.change(|state| Ok(StreamInfo { arn: StreamArn::new(state.stream), enabled: state.enabled, retention: RETENTION }))
     }
 
     async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError> {
@@ -116,7 +110,7 @@ impl StreamApi for Model {
                 if shard.hidden_for > 0 {
                     shard.hidden_for -= 1;
                 } else if after.is_none_or(|after| *id > after.as_str()) {
-                    listed.push(ShardInfo { id: ShardId::new(*id), parent: shard.parent.map(ShardId::new), open: !shard.closed });
+                    listed.push(ShardInfo { id: ShardId::new(*id), parents: shard.parent.into_iter().map(ShardId::new).collect() });
                 }
             }
             let more = listed.len() > PAGE;
@@ -137,7 +131,7 @@ impl StreamApi for Model {
                 IteratorStart::At(_) if !state.knows_timestamps => return fail("GetShardIterator", Failure::Invalid),
                 IteratorStart::TrimHorizon | IteratorStart::At(_) => found.trimmed_below,
                 IteratorStart::After(sequence) => {
-                    let after: u64 = sequence.digits().parse().unwrap();
+                    let after: u64 = sequence.sequence().parse().unwrap();
                     if after < found.trimmed_below {
                         return fail("GetShardIterator", Failure::Trimmed);
                     }
@@ -180,6 +174,6 @@ fn page(records: &[&String], next: Option<&str>) -> Bytes {
     Bytes::from(format!(r#"{{"Records":[{}],"NextShardIterator":{next}}}"#, records.join(",")))
 }
 
-pub(crate) fn sequence(n: u64) -> SequenceNumber {
+pub(crate) fn sequence(n: u64) -> Position {
     n.to_string().parse().unwrap()
 }

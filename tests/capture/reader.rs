@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::model::{Fault, Model, sequence, shard};
 
 fn reader(model: &Model, start: IteratorStart) -> ShardReader {
-    let rhythm = Rhythm::new(Duration::from_secs(1));
+    let rhythm = Rhythm::new(Duration::from_secs(1), Duration::ZERO);
     let (api, stream, pages) = (Arc::new(model.clone()), StreamArn::new("arn:stream/1"), Arc::new(Semaphore::new(1)));
     ShardReader::new(api, stream, ShardId::new("a"), start, rhythm, pages, ServiceClock::new(WallClock::system()))
 }
@@ -40,7 +40,7 @@ async fn read(reader: &mut ShardReader, wanted: usize) -> Result<Vec<u64>, AwsEr
         let last = numbers.last().map(|last| sequence(*last));
         seen.extend(&numbers);
         match parsed.next_iterator {
-            Some(next) => reader.accept(last, next.into_owned(), numbers.len(), page.body.len()),
+            Some(next) => reader.accept(last, next.into_owned(), numbers.len(), page.body.len(), None),
             None => break,
         }
     }

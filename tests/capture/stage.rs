@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use arrow::array::{Array, AsArray};
 use headwater::aws::Failure;
-use headwater::capture::{Capture, CaptureError, Context, Counters};
+use headwater::capture;
 use headwater::clock::{ServiceClock, WallClock};
 use headwater::config::{OnGap, Start, StreamSettings};
+use headwater::consumer::{Consumer, ConsumerError, Context, Counters};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
 use headwater::event::{AttributeType, ShardId};
@@ -38,7 +39,7 @@ struct World {
 struct Worker {
     stop: CancellationToken,
     counters: Arc<Counters>,
-    running: JoinHandle<Result<(), CaptureError>>,
+    running: JoinHandle<Result<(), ConsumerError>>,
 }
 
 impl World {
@@ -67,19 +68,17 @@ impl World {
         let lake = Arc::new(Lake::open(&settings, Arc::clone(&schema), None).await.unwrap());
         let leases = Arc::new(self.leases());
         leases.ensure(true).await.unwrap();
-        let capture = Capture::new(Context::new(
-            Arc::new(model.clone()),
+        let capture = Consumer::new(Context::new(
+            capture::source(Arc::new(model.clone()), &schema, self.settings.clone()),
             leases,
             Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20))),
             lake,
-            schema,
-            self.settings.clone(),
             Duration::from_millis(300),
             name.to_owned(),
             ServiceClock::new(WallClock::system()),
         ));
         let (stop, counters) = (CancellationToken::new(), capture.counters());
-        let running = tokio::spawn(capture.run(TABLE, stop.clone()));
+        let running = tokio::spawn(capture.run(stop.clone()));
         Worker { stop, counters, running }
     }
 
@@ -134,7 +133,7 @@ impl World {
 }
 
 impl Worker {
-    async fn drain(self) -> Result<(), CaptureError> {
+    async fn drain(self) -> Result<(), ConsumerError> {
         self.stop.cancel();
         self.running.await.unwrap()
     }

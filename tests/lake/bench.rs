@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use futures::TryStreamExt;
 use headwater::contract::{Column, ColumnType, ContractId, TableSchema};
 use headwater::event::encode::Decimals;
-use headwater::event::{AttributeType, Cell, ChangeEvent, Operation, SequenceNumber, ShardId, Side};
+use headwater::event::{AttributeType, Cell, ChangeEvent, Operation, Position, ShardId, Side};
 use headwater::lake::{Format, Lake, LakeLocation, LakeSettings, LakeStore};
 use headwater::route::budget::MemoryBudget;
 use headwater::route::lake::LakeRoute;
@@ -95,7 +95,7 @@ impl Bench {
 
     pub(super) async fn writer_with(&self, settings: LakeSettings, after: u64) -> Box<dyn ShardWriter> {
         let route = LakeRoute::new(self.lake(settings).await, MemoryBudget::new(usize::MAX));
-        route.open(&shard(), sequence(after)).await.unwrap()
+        route.open(&shard(), position(after)).await.unwrap()
     }
 
     /// Every object of changes, by name.
@@ -183,7 +183,7 @@ pub(super) fn shard() -> ShardId {
     ShardId::new("shardId-00000001795230000000-abc")
 }
 
-pub(super) fn sequence(number: u64) -> SequenceNumber {
+pub(super) fn position(number: u64) -> Position {
     number.to_string().parse().unwrap()
 }
 
@@ -196,8 +196,9 @@ pub(super) fn insert_at(number: u64, time: i64) -> ChangeEvent<'static> {
     ChangeEvent {
         event_id: format!("event-{number}").into(),
         operation: Operation::Insert,
-        sequence: sequence(number),
+        sequence: number.to_string().parse().unwrap(),
         time,
+        shard: "shardId-00000001795230000000-abc".into(),
         snapshot_id: None,
         ttl_delete: false,
         changed: vec!["price".into()],
@@ -210,6 +211,6 @@ pub(super) fn insert_at(number: u64, time: i64) -> ChangeEvent<'static> {
 /// Appends inserts at three o'clock, none of which closes anything.
 pub(super) async fn append(writer: &mut dyn ShardWriter, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
-        assert_eq!(writer.append(&insert(number)).await.unwrap(), Progress::Unchanged, "{number}");
+        assert_eq!(writer.append(position(number), &insert(number)).await.unwrap(), Progress::Unchanged, "{number}");
     }
 }

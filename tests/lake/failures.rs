@@ -18,7 +18,7 @@ use object_store::{
 };
 use tokio::net::TcpListener;
 
-use super::bench::{Bench, append, insert, sequence, table};
+use super::bench::{Bench, append, insert, position, table};
 use super::s3;
 
 /// How a creation goes wrong.
@@ -102,11 +102,11 @@ async fn a_full_disk_is_reported_and_the_run_lands_when_there_is_room() {
     let error = writer.flush().await.unwrap_err();
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert!(error.doing.starts_with("create memory:/"), "{error}");
-    let refused = writer.append(&insert(3)).await.unwrap_err();
+    let refused = writer.append(position(3), &insert(3)).await.unwrap_err();
     assert!(refused.to_string().contains("the disk is full"), "a change behind a run that cannot land is not taken: {refused}");
     assert_eq!(writer.poll().await.unwrap(), Unchanged, "not at once again");
     writer.due().await;
-    assert_eq!(writer.poll().await.unwrap(), Durable(sequence(2)));
+    assert_eq!(writer.poll().await.unwrap(), Durable(position(2)));
     append(&mut *writer, [3]).await;
     writer.flush().await.unwrap();
     assert_eq!(bench.landed().await, [1, 2, 3]);
@@ -119,9 +119,9 @@ async fn a_lost_answer_doubles_nothing() {
         let mut writer = bench.writer(0).await;
         append(&mut *writer, [1, 2]).await;
         // The second attempt meets the object of the first one.
-        assert_eq!(writer.flush().await.unwrap(), Rewind(sequence(2)));
+        assert_eq!(writer.flush().await.unwrap(), Rewind(position(2)));
         append(&mut *writer, [3]).await;
-        assert_eq!(writer.flush().await.unwrap(), Durable(sequence(3)));
+        assert_eq!(writer.flush().await.unwrap(), Durable(position(3)));
         assert_eq!(bench.landed().await, [1, 2, 3]);
     }
 }
@@ -131,7 +131,7 @@ async fn a_conflict_with_a_write_that_fails_is_tried_again() {
     let bench = Bench::on(Faulty::new(Fault::Conflict, 2), Format::Parquet);
     let mut writer = bench.writer(0).await;
     append(&mut *writer, [1]).await;
-    assert_eq!(writer.flush().await.unwrap(), Durable(sequence(1)));
+    assert_eq!(writer.flush().await.unwrap(), Durable(position(1)));
 
     let bench = Bench::on(Faulty::new(Fault::Conflict, 100), Format::Parquet);
     let mut writer = bench.writer(0).await;
@@ -145,9 +145,9 @@ async fn a_change_that_does_not_fit_the_schema_breaks_the_writer_and_lands_nothi
     let mut writer = bench.writer(0).await;
     append(&mut *writer, [1]).await;
     let wrong = ChangeEvent { new: Some(Side { cells: vec![Cell::Text("x".into())], extra: None, misfits: 0 }), ..insert(2) };
-    let error = writer.append(&wrong).await.unwrap_err();
+    let error = writer.append(position(2), &wrong).await.unwrap_err();
     assert!(error.to_string().contains("'price'"), "{error}");
-    assert!(writer.append(&insert(3)).await.is_err(), "going on would leave changes out");
+    assert!(writer.append(position(3), &insert(3)).await.is_err(), "going on would leave changes out");
     assert!(writer.flush().await.is_err());
     assert!(bench.objects().await.is_empty());
 }
@@ -157,7 +157,7 @@ async fn a_decimal_wider_than_its_column_is_refused_and_not_cut() {
     let bench = Bench::memory(Format::Parquet);
     let mut writer = bench.writer(0).await;
     let wide = Side { cells: vec![Cell::Decimal(10_i128.pow(38))], extra: None, misfits: 0 };
-    assert!(writer.append(&ChangeEvent { new: Some(wide), ..insert(1) }).await.is_err());
+    assert!(writer.append(position(1), &ChangeEvent { new: Some(wide), ..insert(1) }).await.is_err());
 }
 
 #[tokio::test]
@@ -165,10 +165,10 @@ async fn changes_that_belong_to_no_shard_or_no_hour_are_refused() {
     let bench = Bench::memory(Format::Parquet);
     let mut writer = bench.writer(0).await;
     for wrong in [ChangeEvent { time: -1, ..insert(1) }, ChangeEvent { operation: Operation::Snapshot, ..insert(0) }] {
-        assert!(writer.append(&wrong).await.is_err());
+        assert!(writer.append(position(1), &wrong).await.is_err());
     }
     append(&mut *writer, [1]).await;
-    assert_eq!(writer.flush().await.unwrap(), Durable(sequence(1)), "the writer is none the worse");
+    assert_eq!(writer.flush().await.unwrap(), Durable(position(1)), "the writer is none the worse");
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_foreign_object_in_the_way_is_named() {
         let bench = Bench::memory(format);
         let name = format!("lake/orders/changes/dt=2026-11-21/hr=03/{}-{:040}.{}", super::bench::shard(), 0, format.extension());
         bench.store.store.put(&Path::parse(&name).unwrap(), PutPayload::from_static(b"not ours")).await.unwrap();
-        let error = bench.writer(0).await.append(&insert(1)).await.unwrap_err();
+        let error = bench.writer(0).await.append(position(1), &insert(1)).await.unwrap_err();
         assert!(error.to_string().contains("not one of headwater's") && error.doing.contains(&name), "{error}");
     }
 }

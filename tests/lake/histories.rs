@@ -1,11 +1,11 @@
 //! Land-once under random histories: crashes, hand-overs, zombies and lost lease tables against "every change is in one object".
 
-use headwater::event::SequenceNumber;
+use headwater::event::Position;
 use headwater::lake::{Format, LakeSettings};
 use headwater::route::{Progress, ShardWriter};
 use proptest::prelude::*;
 
-use super::bench::{Bench, HOUR, THREE_O_CLOCK, insert_at, sequence};
+use super::bench::{Bench, HOUR, THREE_O_CLOCK, insert_at, position};
 
 /// One record of the shard.
 #[derive(Debug, Clone)]
@@ -56,11 +56,11 @@ impl World {
 
     async fn start(&mut self, process: usize, after: u64) {
         let writer = self.bench.writer_with(self.settings.clone(), after).await;
-        self.processes[process] = Some(Process { writer, next: self.index_after(&sequence(after)) });
+        self.processes[process] = Some(Process { writer, next: self.index_after(&position(after)) });
     }
 
-    fn index_after(&self, position: &SequenceNumber) -> usize {
-        self.records.partition_point(|record| sequence(record.number) <= *position)
+    fn index_after(&self, reached: &Position) -> usize {
+        self.records.partition_point(|record| position(record.number) <= *reached)
     }
 
     fn progressed(&mut self, process: usize, progress: Progress) {
@@ -77,7 +77,7 @@ impl World {
         };
         // A checkpoint is a conditional write on the lease: a zombie's fails.
         if self.owner == process {
-            self.checkpoint = self.checkpoint.max(position.digits().parse().unwrap());
+            self.checkpoint = self.checkpoint.max(position.sequence().parse().unwrap());
         }
     }
 
@@ -87,9 +87,9 @@ impl World {
             let Some(record) = self.records.get(state.next) else { return };
             state.next += 1;
             if record.poison {
-                state.writer.skip(sequence(record.number));
+                state.writer.skip(position(record.number));
             } else {
-                let progress = state.writer.append(&insert_at(record.number, record.time)).await.unwrap();
+                let progress = state.writer.append(position(record.number), &insert_at(record.number, record.time)).await.unwrap();
                 self.progressed(process, progress);
             }
         }

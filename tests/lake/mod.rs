@@ -1,6 +1,7 @@
 //! The lake and its route, on every kind of store.
 
 mod bench;
+mod bucket;
 mod conformance;
 mod failures;
 mod histories;

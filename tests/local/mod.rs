@@ -1,3 +1,4 @@
 //! End to end beside DynamoDB Local, the reference for what DynamoDB and its streams do.
 
+mod init;
 mod replicate;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater::contract::ColumnType;
 use headwater::event::encode::Decimals;
 use headwater::event::flatten::Flattener;
-use headwater::event::{Item, Operation, SequenceNumber, ShardId, StreamRecord, Value};
+use headwater::event::{Item, Operation, Position, ShardId, StreamRecord, Value};
 use headwater::lake::{ChangeKey, Format, HourPartition, Lake, LakeLocation, LakeSettings};
 use headwater::query::Session;
 
@@ -27,9 +27,10 @@ async fn write(location: &LakeLocation, aws: Option<&aws_config::SdkConfig>) {
         let lake = Lake::open(&settings, Arc::clone(&schema), aws).await.unwrap();
         let shard = ShardId::new(format!("shard-{index}"));
         let partition = HourPartition::containing(TEN_O_CLOCK).unwrap();
-        let mut run = lake.begin(ChangeKey { partition, shard, after: SequenceNumber::ZERO, format }).unwrap();
+        let mut run = lake.begin(ChangeKey { partition, shard: shard.clone(), after: Position::ZERO, format }).unwrap();
         let id = index.to_string();
-        run.append(&Flattener::new(&schema).flatten(&record(&id)).unwrap()).unwrap();
+        let record = record(&id);
+        run.append(record.sequence.into(), &Flattener::new(&schema).flatten(&record, shard.as_str()).unwrap()).unwrap();
         lake.commit(&run.close().unwrap()).await.unwrap();
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod aws;
 pub(crate) mod duckdb;
 pub(crate) mod dynamodb_local;
+pub(crate) mod kinesis_agg;
 pub(crate) mod lake;
 pub(crate) mod process;
 pub(crate) mod site;

@@ -37,9 +37,9 @@ fn line(name: &str, images: &str, identity: &str, decimals: Decimals) -> String 
         Decoded::Record(record) => record,
         Decoded::Poison(poison) => panic!("{}", poison.reason),
     };
-    let event = Flattener::new(&schema).flatten(&record).unwrap();
+    let event = Flattener::new(&schema).flatten(&record, "shardId-01").unwrap();
     let mut out = Vec::new();
-    write_ndjson(&event, Origin { table: "orders", shard: "shardId-01" }, &schema, decimals, &mut out);
+    write_ndjson(&event, &schema, decimals, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -95,6 +95,7 @@ fn a_snapshot_row_names_its_snapshot() {
         operation: Operation::Snapshot,
         sequence: SequenceNumber::ZERO,
         time: 0,
+        shard: "".into(),
         snapshot_id: Some("s-1".into()),
         ttl_delete: false,
         changed: Vec::new(),
@@ -104,7 +105,7 @@ fn a_snapshot_row_names_its_snapshot() {
     };
     let mut out = Vec::new();
     let schema = TableSchema::keys_only("orders", vec![("orderId".into(), AttributeType::S)]);
-    write_ndjson(&event, Origin { table: "orders", shard: "" }, &schema, Decimals::Number, &mut out);
+    write_ndjson(&event, &schema, Decimals::Number, &mut out);
     let line = String::from_utf8(out).unwrap();
     assert!(line.contains(&format!(r#""cdc_sequence":"{}""#, "0".repeat(40))), "{line}");
     assert!(line.contains(r#""cdc_time":"1970-01-01 00:00:00.000""#), "{line}");

@@ -34,7 +34,7 @@ fn record(new: &str, old: Option<&str>) -> String {
 
 fn flatten(record: &str) -> Result<ChangeEvent<'_>, FlattenError> {
     match parse_record(record) {
-        Decoded::Record(record) => Flattener::new(&schema()).flatten(&record),
+        Decoded::Record(record) => Flattener::new(&schema()).flatten(&record, "shardId-1"),
         Decoded::Poison(poison) => panic!("{}", poison.reason),
     }
 }
@@ -68,7 +68,7 @@ fn key_columns_are_canonical_text() {
     let record = record("", None);
     let event = flatten(&record).unwrap();
     assert_eq!(event.keys, ["a", "1"]);
-    assert_eq!((event.time, event.operation, event.sequence.digits()), (7, Operation::Insert, "9"));
+    assert_eq!((event.time, event.operation, event.sequence.digits(), event.shard.as_ref()), (7, Operation::Insert, "9", "shardId-1"));
     assert_eq!(event.old, None);
 }
 

@@ -24,6 +24,7 @@ fn event(cells: Vec<Cell<'static>>, extra: Option<&str>) -> ChangeEvent<'static>
         operation: Operation::Insert,
         sequence: SequenceNumber::ZERO,
         time: 0,
+        shard: "shardId-1".into(),
         snapshot_id: None,
         ttl_delete: false,
         changed: Vec::new(),

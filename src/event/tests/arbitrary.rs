@@ -93,7 +93,7 @@ pub(super) fn change() -> impl Strategy<Value = Change> {
 /// A schema of these keys, with a column of every kind if there is a contract.
 fn schema(keys: &[(String, Value<'_>)], contract: bool) -> TableSchema {
     let keys: Vec<_> = keys.iter().map(|(name, value)| (name.clone(), value.attribute_type())).collect();
-    let mut schema = TableSchema::keys_only("orders", keys);
+    let mut schema = TableSchema::keys_only("the \"orders\"", keys);
     if contract {
         schema.columns = columns();
     }

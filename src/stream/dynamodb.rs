@@ -1,60 +1,62 @@
-//! [`StreamApi`] on the AWS SDK.
-//!
-//! GetRecords does not go through the SDK's deserialiser: an interceptor takes the body of a successful response, so that one streaming
-//! pass makes events of it. Signing, endpoints, error responses and connection handling stay the SDK's.
-
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+//! A DynamoDB table's stream on the AWS SDK.
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{KeyType, ScalarAttributeType, StreamViewType, TableDescription};
-use aws_sdk_dynamodbstreams::config::interceptors::{
-    BeforeDeserializationInterceptorContextMut, BeforeDeserializationInterceptorContextRef,
-};
-use aws_sdk_dynamodbstreams::config::{ConfigBag, Intercept, RuntimeComponents, retry::RetryConfig};
-
+use aws_sdk_dynamodbstreams::config::retry::RetryConfig;
 use aws_sdk_dynamodbstreams::types::{ShardIteratorType, StreamStatus};
-use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-use aws_smithy_types::date_time::{DateTime, Format};
 use bytes::Bytes;
 
+use super::body::{ReadDate, TakeBody, TakenBody};
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
 use crate::event::{AttributeType, ShardId};
 use crate::mutant::{self, Mutant};
 
-/// The body of a page is at most a few MB; if it is not there by now, the connection is dead.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a stream keeps a record, in seconds.
+pub const RETENTION: i64 = 24 * 3600;
 
 /// DynamoDB and its Streams through the SDK, without the SDK's retries: callers decide by the class of the error.
 #[derive(Debug, Clone)]
-pub struct AwsStreams {
+pub struct TableStreams {
+    table: String,
     tables: aws_sdk_dynamodb::Client,
     streams: aws_sdk_dynamodbstreams::Client,
 }
 
-impl AwsStreams {
-    /// Clients on that configuration. Every answer sets `clock`.
-    pub fn new(config: &SdkConfig, clock: ServiceClock) -> Self {
+impl TableStreams {
+    /// The streams of `table`. Every answer sets `clock`.
+    pub fn new(config: &SdkConfig, table: impl Into<String>, clock: ServiceClock) -> Self {
         let tables = aws_sdk_dynamodb::config::Builder::from(config).retry_config(RetryConfig::disabled());
-        let tables = tables.interceptor(ReadDate(clock.clone())).build();
+        let tables = tables.interceptor(ReadDate::new(clock.clone())).build();
         let streams = aws_sdk_dynamodbstreams::config::Builder::from(config).retry_config(RetryConfig::disabled());
-        let streams = streams.interceptor(ReadDate(clock)).build();
-        Self { tables: aws_sdk_dynamodb::Client::from_conf(tables), streams: aws_sdk_dynamodbstreams::Client::from_conf(streams) }
+        let streams = streams.interceptor(ReadDate::new(clock)).build();
+        Self {
+            table: table.into(),
+            tables: aws_sdk_dynamodb::Client::from_conf(tables),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams),
+        }
+    }
+}
+
+impl TableStreams {
+    /// DescribeTable.
+    pub async fn table(&self) -> Result<TableInfo, AwsError> {
+        let output = self.tables.describe_table().table_name(&self.table).send().await;
+        let output = output.map_err(|error| AwsError::new("DescribeTable", &self.table, &error))?;
+        let table = output.table.ok_or_else(|| AwsError::of("DescribeTable", Failure::Invalid, "the response describes no table"))?;
+        Ok(TableInfo { keys: keys(&table)?, stream: stream(&table), view: view(&table) })
     }
 }
 
 #[async_trait]
-impl StreamApi for AwsStreams {
-    async fn table(&self, name: &str) -> Result<TableInfo, AwsError> {
-        let output =
-            self.tables.describe_table().table_name(name).send().await.map_err(|error| AwsError::new("DescribeTable", name, &error))?;
-        let table = output.table.ok_or_else(|| AwsError::of("DescribeTable", Failure::Invalid, "the response describes no table"))?;
-        Ok(TableInfo { keys: keys(&table)?, stream: stream(&table) })
+impl StreamApi for TableStreams {
+    async fn current(&self) -> Result<StreamInfo, AwsError> {
+        self.table().await?.stream.ok_or_else(|| {
+            let problem = format!("table '{}' has no stream any more; enable one with the view type NEW_AND_OLD_IMAGES", self.table);
+            AwsError::of("DescribeTable", Failure::Invalid, problem)
+        })
     }
 
     async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError> {
@@ -73,8 +75,7 @@ impl StreamApi for AwsStreams {
         let shards = described.shards.unwrap_or_default().into_iter().filter_map(|shard| {
             Some(ShardInfo {
                 id: ShardId::new(shard.shard_id?),
-                parent: shard.parent_shard_id.filter(|parent| !parent.is_empty()).map(ShardId::new),
-                open: shard.sequence_number_range.is_none_or(|range| range.ending_sequence_number.is_none()),
+                parents: shard.parent_shard_id.filter(|parent| !parent.is_empty()).map(ShardId::new).into_iter().collect(),
             })
         });
         Ok(DescribePage {
@@ -88,10 +89,10 @@ impl StreamApi for AwsStreams {
         let request = self.streams.get_shard_iterator().stream_arn(stream.as_str()).shard_id(shard.as_str());
         let request = match start {
             IteratorStart::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
-            IteratorStart::After(sequence) => {
+            IteratorStart::After(position) => {
                 let at = mutant::armed(Mutant::ResumeAt);
                 let kind = if at { ShardIteratorType::AtSequenceNumber } else { ShardIteratorType::AfterSequenceNumber };
-                request.shard_iterator_type(kind).sequence_number(sequence.digits())
+                request.shard_iterator_type(kind).sequence_number(position.sequence())
             }
             IteratorStart::At(seconds) => {
                 request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(aws_smithy_types::DateTime::from_secs(seconds))
@@ -111,74 +112,7 @@ impl StreamApi for AwsStreams {
             .send()
             .await
             .map_err(|error| AwsError::new("GetRecords", "", &error))?;
-        let Some(body) = body.take() else {
-            return Err(AwsError::of("GetRecords", Failure::Unavailable, "the response has no body".to_owned()));
-        };
-        match tokio::time::timeout(BODY_TIMEOUT, ByteStream::new(body).collect()).await {
-            Ok(Ok(bytes)) => Ok(bytes.into_bytes()),
-            Ok(Err(error)) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response broke off: {error}"))),
-            Err(_) => Err(AwsError::of("GetRecords", Failure::Unavailable, format!("the response did not end within {BODY_TIMEOUT:?}"))),
-        }
-    }
-}
-
-/// Sets the clock by the `Date` header of each answer.
-#[derive(Debug)]
-struct ReadDate(ServiceClock);
-
-impl Intercept for ReadDate {
-    fn name(&self) -> &'static str {
-        "ReadDate"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        if let Some(date) = date {
-            self.0.told(date.secs());
-        }
-        Ok(())
-    }
-}
-
-/// Where the interceptor leaves the body.
-#[derive(Debug, Clone, Default)]
-struct TakenBody(Arc<Mutex<Option<SdkBody>>>);
-
-impl TakenBody {
-    fn put(&self, body: SdkBody) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-    }
-
-    fn take(&self) -> Option<SdkBody> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// Swaps the body of a successful response for an empty object, which is all that the SDK's deserialiser gets to see.
-#[derive(Debug)]
-struct TakeBody(TakenBody);
-
-impl Intercept for TakeBody {
-    fn name(&self) -> &'static str {
-        "TakeBody"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        if response.status().as_u16() == 200 {
-            self.0.put(std::mem::replace(response.body_mut(), SdkBody::from("{}")));
-        }
-        Ok(())
+        body.read("GetRecords").await
     }
 }
 
@@ -203,14 +137,16 @@ fn keys(table: &TableDescription) -> Result<Vec<(String, AttributeType)>, AwsErr
 }
 
 fn stream(table: &TableDescription) -> Option<StreamInfo> {
-    let arn = StreamArn::new(table.latest_stream_arn()?);
-    let specification = table.stream_specification();
-    let view = match specification.and_then(|specification| specification.stream_view_type.as_ref()) {
+    let enabled = table.stream_specification().is_some_and(|specification| specification.stream_enabled);
+    Some(StreamInfo { arn: StreamArn::new(table.latest_stream_arn()?), enabled, retention: RETENTION })
+}
+
+fn view(table: &TableDescription) -> View {
+    match table.stream_specification().and_then(|specification| specification.stream_view_type.as_ref()) {
         Some(StreamViewType::NewAndOldImages) => View::NewAndOldImages,
         Some(StreamViewType::NewImage) => View::NewImage,
         Some(StreamViewType::OldImage) => View::OldImage,
         Some(StreamViewType::KeysOnly) => View::KeysOnly,
         _ => View::Unknown,
-    };
-    Some(StreamInfo { arn, enabled: specification.is_some_and(|specification| specification.stream_enabled), view })
+    }
 }

@@ -30,6 +30,21 @@ pub struct Totals {
     pub newest: i64,
 }
 
+impl Totals {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+            quarantined: self.quarantined + other.quarantined,
+            misfits: self.misfits + other.misfits,
+            gaps: self.gaps + other.gaps,
+            newest: self.newest.max(other.newest),
+        }
+    }
+}
+
 impl Counters {
     /// The counters now.
     pub fn totals(&self) -> Totals {

@@ -5,17 +5,17 @@
 
 use std::collections::VecDeque;
 
-use crate::event::SequenceNumber;
+use crate::event::Position;
 
 /// What was read and is not durable yet.
 #[derive(Debug, Default)]
 pub(super) struct Watermark {
-    pending: VecDeque<(SequenceNumber, i64)>,
+    pending: VecDeque<(Position, i64)>,
 }
 
 impl Watermark {
     /// A record was read, behind all earlier ones.
-    pub(super) fn read(&mut self, sequence: SequenceNumber, time: i64) {
+    pub(super) fn read(&mut self, sequence: Position, time: i64) {
         match self.pending.back_mut() {
             Some((last, at)) if *at == time => *last = sequence,
             _ => self.pending.push_back((sequence, time)),
@@ -23,7 +23,7 @@ impl Watermark {
     }
 
     /// Everything up to `sequence` is durable. Returns the time of the last such record, where a whole second became durable.
-    pub(super) fn durable(&mut self, sequence: SequenceNumber) -> Option<i64> {
+    pub(super) fn durable(&mut self, sequence: Position) -> Option<i64> {
         let mut time = None;
         while let Some((last, at)) = self.pending.front().copied() {
             if last > sequence {
@@ -50,7 +50,7 @@ impl Watermark {
 mod tests {
     use super::*;
 
-    fn sequence(n: u32) -> SequenceNumber {
+    fn sequence(n: u32) -> Position {
         n.to_string().parse().unwrap()
     }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::origin::Origin;
+use super::page::{Record, Unreadable};
 use super::watermark::Watermark;
-use super::{CaptureError, Context, RETENTION, RETENTION_MARGIN};
-use crate::event::decode::{Decoded, parse_page};
-use crate::event::flatten::Flattener;
-use crate::event::{SequenceNumber, ShardId, StreamRecord};
+use super::{ConsumerError, Context, RETENTION_MARGIN, Trimming};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::held::{HeldLease, Hold};
@@ -20,7 +19,7 @@ use crate::retry::{RetryPolicy, retry};
 use crate::route::{Progress, ShardWriter};
 use crate::stream::poll::Rhythm;
 use crate::stream::reader::{RawPage, Read, ShardReader};
-use crate::stream::{IteratorStart, StreamArn, describe_all};
+use crate::stream::{IteratorStart, ShardInfo, StreamArn, describe_all};
 
 /// A closed shard's children may be listed late: this many looks, 50 ms apart at first and up to a second.
 const LOOKS_FOR_CHILDREN: u32 = 10;
@@ -41,7 +40,8 @@ pub(super) enum Outcome {
 /// What follows a page.
 enum Next {
     Page,
-    End,
+    /// The shard ends; these continue it, as far as its last page names them.
+    End(Vec<ShardInfo>),
     Lost,
 }
 
@@ -50,17 +50,19 @@ pub(super) struct ShardTask {
     context: Arc<Context>,
     held: HeldLease,
     origin: Origin,
+    /// For how many seconds the stream keeps a record.
+    retention: i64,
     draining: CancellationToken,
 }
 
 impl ShardTask {
-    pub(super) fn new(context: Arc<Context>, held: HeldLease, origin: Origin, draining: CancellationToken) -> Self {
-        Self { context, held, origin, draining }
+    pub(super) fn new(context: Arc<Context>, held: HeldLease, origin: Origin, retention: i64, draining: CancellationToken) -> Self {
+        Self { context, held, origin, retention, draining }
     }
 
     /// Works until the shard ends, the lease is lost or the process drains. A lost lease drops the work where it stands: nothing of it is
     /// checkpointed.
-    pub(super) async fn run(self) -> Result<Outcome, CaptureError> {
+    pub(super) async fn run(self) -> Result<Outcome, ConsumerError> {
         let done = CancellationToken::new();
         let outcome = {
             let work = self.work();
@@ -83,7 +85,7 @@ impl ShardTask {
         outcome
     }
 
-    async fn work(&self) -> Result<Outcome, CaptureError> {
+    async fn work(&self) -> Result<Outcome, ConsumerError> {
         let context = &self.context;
         if let Some(through) = self.origin.dealt_with_through {
             // So that the shards that continue this one know it too.
@@ -100,16 +102,15 @@ impl ShardTask {
             task: self,
             shard: lease.shard.clone(),
             reader: ShardReader::new(
-                Arc::clone(&context.api),
+                Arc::clone(&context.source.api),
                 lease.stream.clone(),
                 lease.shard.clone(),
                 position,
-                Rhythm::new(context.settings.idle_poll),
+                Rhythm::new(context.source.settings.idle_poll, context.source.shortest_poll),
                 Arc::clone(&context.pages),
                 context.clock.clone(),
             ),
-            writer: context.route.open(&lease.shard, durable.unwrap_or(SequenceNumber::ZERO)).await?,
-            flattener: Flattener::new(&context.schema),
+            writer: context.route.open(&lease.shard, durable.unwrap_or(Position::ZERO)).await?,
             read: durable,
             durable,
             not_before,
@@ -140,7 +141,7 @@ impl ShardTask {
             match next {
                 Next::Page => {}
                 Next::Lost => return Ok(Outcome::Lost),
-                Next::End => {
+                Next::End(children) => {
                     let written = progress.writer.flush().await?;
                     let rewound = matches!(written, Progress::Rewind(_));
                     if progress.apply(written).await? == Hold::Lost {
@@ -148,7 +149,7 @@ impl ShardTask {
                     }
                     // Another process landed a part of the tail: the rest is read again before the shard can end.
                     if !rewound {
-                        return self.finish(&lease.shard).await;
+                        return self.finish(&lease.shard, children).await;
                     }
                 }
             }
@@ -156,13 +157,16 @@ impl ShardTask {
     }
 
     /// Children get their leases before the parent is marked as done, so that no moment exists at which nothing points to them.
-    async fn finish(&self, shard: &ShardId) -> Result<Outcome, CaptureError> {
+    async fn finish(&self, shard: &ShardId, mut children: Vec<ShardInfo>) -> Result<Outcome, ConsumerError> {
         let context = &self.context;
         let lease = self.held.current().await;
         let stream = lease.stream;
         let mut pause = FIRST_LOOK;
         for _ in 0..LOOKS_FOR_CHILDREN {
-            let listed = retry(RetryPolicy::SERVICE, &self.draining, || describe_all(context.api.as_ref(), &stream)).await;
+            if !children.is_empty() {
+                break;
+            }
+            let listed = retry(RetryPolicy::SERVICE, &self.draining, || describe_all(context.source.api.as_ref(), &stream)).await;
             let (enabled, shards) = match listed {
                 Ok(listed) => listed,
                 Err(_) if self.draining.is_cancelled() => return Ok(Outcome::Drained),
@@ -170,24 +174,18 @@ impl ShardTask {
                 Err(error) if error.failure == crate::aws::Failure::NotFound => break,
                 Err(error) => return Err(error.into()),
             };
-            let children: Vec<_> = shards.into_iter().filter(|listed| listed.parent.as_ref() == Some(shard)).collect();
-            for child in &children {
-                context
-                    .leases
-                    .create(&child_lease(
-                        child.id.clone(),
-                        shard.clone(),
-                        stream.clone(),
-                        lease.durable_through,
-                        context.clock.unix_seconds(),
-                    ))
-                    .await?;
-            }
-            if !children.is_empty() || !enabled {
+            children = shards.into_iter().filter(|listed| listed.parents.contains(shard)).collect();
+            if !enabled {
                 break;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_LOOK);
+            if children.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_LOOK);
+            }
+        }
+        for child in children {
+            let new = child_lease(child, stream.clone(), lease.durable_through, context.clock.unix_seconds());
+            context.leases.create(&new).await?;
         }
         match self.held.finish(context.clock.unix_seconds()).await? {
             Hold::Kept => {
@@ -200,12 +198,12 @@ impl ShardTask {
 }
 
 /// Everything that the parent held is durable, so the child's own changes are the first that can be missing.
-fn child_lease(shard: ShardId, parent: ShardId, stream: StreamArn, durable_through: Option<i64>, now: i64) -> Lease {
+fn child_lease(child: ShardInfo, stream: StreamArn, durable_through: Option<i64>, now: i64) -> Lease {
     let checkpoint = if mutant::armed(Mutant::LatestForChildren) { Checkpoint::AtTimestamp(now) } else { Checkpoint::TrimHorizon };
     Lease {
-        shard,
+        shard: child.id,
         stream,
-        parents: vec![parent],
+        parents: child.parents,
         owner: None,
         counter: 0,
         checkpoint,
@@ -222,47 +220,35 @@ struct ShardProgress<'t> {
     shard: ShardId,
     reader: ShardReader,
     writer: Box<dyn ShardWriter>,
-    flattener: Flattener,
     /// The last record that was taken or set aside; anything up to it that comes again is a repetition.
-    read: Option<SequenceNumber>,
+    read: Option<Position>,
     /// The last record that is known to be durable.
-    durable: Option<SequenceNumber>,
+    durable: Option<Position>,
     /// Records made before this time are not wanted.
     not_before: Option<i64>,
     watermark: Watermark,
     order_checked: bool,
-    /// While no record has been read: since when there may be some. See [`Origin`].
+    /// Since when there may be records that were not read: while none was read ([`Origin`]), and at any time where the service does not tell that it
+    /// has trimmed a position.
     unread_since: Option<i64>,
 }
 
 impl ShardProgress<'_> {
     /// Takes a page: all of it, unless another process turns out to be ahead.
-    async fn take(&mut self, page: &RawPage) -> Result<Next, CaptureError> {
-        let parsed = match parse_page(&page.body) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                self.reader.refuse_page(describe(&error))?;
+    async fn take(&mut self, raw: &RawPage) -> Result<Next, ConsumerError> {
+        let shard = self.shard.clone();
+        let page = match self.task.context.source.decode.page(&shard, &raw.body).await {
+            Ok(page) => page,
+            Err(Unreadable(problem)) => {
+                self.reader.refuse_page(problem)?;
                 return Ok(Next::Page);
             }
         };
-        self.task.context.counters.page(page.body.len());
+        self.task.context.counters.page(raw.body.len());
         self.check_horizon().await?;
-        let records = parsed.records.len();
-        for decoded in &parsed.records {
-            let written = match decoded {
-                Decoded::Record(record) => self.record(record).await?,
-                Decoded::Poison(poison) => {
-                    self.quarantine(
-                        poison.sequence,
-                        poison.event_id.as_deref(),
-                        poison.raw,
-                        &poison.reason,
-                        self.task.context.clock.unix_seconds(),
-                    )
-                    .await?;
-                    Progress::Unchanged
-                }
-            };
+        let records = page.records.len();
+        for record in page.records {
+            let written = self.record(record).await?;
             let rewound = matches!(written, Progress::Rewind(_));
             if self.apply(written).await? == Hold::Lost {
                 return Ok(Next::Lost);
@@ -277,46 +263,59 @@ impl ShardProgress<'_> {
         {
             return Ok(Next::Lost);
         }
-        let Some(next) = parsed.next_iterator else { return Ok(Next::End) };
-        self.reader.accept(self.read, next.into_owned(), records, page.body.len());
+        let Some(next) = page.next else { return Ok(Next::End(page.children)) };
+        self.reader.accept(self.read, next.into_owned(), records, raw.body.len(), page.more);
         if self.reader.is_drained() && self.watermark.is_clear() {
-            self.task.held.note_durable_through(page.asked_at).await;
-            self.unread_since = Some(page.asked_at);
+            self.task.held.note_durable_through(raw.asked_at).await;
+            self.unread_since = Some(raw.asked_at);
         }
         Ok(Next::Page)
     }
 
-    async fn record(&mut self, record: &StreamRecord<'_>) -> Result<Progress, CaptureError> {
-        if self.read.is_some_and(|read| record.sequence <= read) {
+    async fn record(&mut self, record: Record<'_>) -> Result<Progress, ConsumerError> {
+        if record.position().is_some_and(|position| self.read.is_some_and(|read| position <= read)) {
             return Ok(Progress::Unchanged);
         }
-        if self.not_before.is_some_and(|time| record.created < time) {
-            self.read = Some(record.sequence);
-            self.writer.skip(record.sequence);
-            return Ok(Progress::Unchanged);
-        }
-        self.check_order(record.sequence).await?;
-        let event = match self.flattener.flatten(record) {
-            Ok(event) => event,
-            Err(error) => {
-                let (sequence, id) = (Some(record.sequence), Some(record.event_id.as_ref()));
-                self.quarantine(sequence, id, &record.to_json(), &describe(&error), record.created).await?;
-                return Ok(Progress::Unchanged);
+        match record {
+            Record::Change { position, time, event } => self.change(position, time, &event).await,
+            Record::Poison { position, time, event_id, raw, reason } => {
+                // A record without a time of its own is filed under the day it was found.
+                let time = time.unwrap_or_else(|| self.task.context.clock.unix_seconds());
+                let shard = self.shard.clone();
+                let record = PoisonRecord { shard: &shard, position, event_id: event_id.as_deref(), raw: &raw, reason: &reason, time };
+                self.quarantine(&record).await?;
+                if let Some(position) = position {
+                    self.read = Some(position);
+                    self.writer.skip(position);
+                }
+                Ok(Progress::Unchanged)
             }
-        };
-        let written = self.writer.append(&event).await?;
+        }
+    }
+
+    async fn change(&mut self, position: Position, time: i64, event: &ChangeEvent<'_>) -> Result<Progress, ConsumerError> {
+        if self.not_before.is_some_and(|wanted| time < wanted) {
+            self.read = Some(position);
+            self.writer.skip(position);
+            return Ok(Progress::Unchanged);
+        }
+        self.check_order(position).await?;
+        let written = self.writer.append(position, event).await?;
         if !matches!(written, Progress::Rewind(_)) {
             let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
-            self.read = Some(record.sequence);
-            self.watermark.read(record.sequence, record.created);
-            self.task.context.counters.record(record.created, misfits);
+            self.read = Some(position);
+            self.watermark.read(position, time);
+            if self.task.context.source.trimming == Trimming::Silent {
+                self.unread_since = Some(time);
+            }
+            self.task.context.counters.record(event.time, misfits);
         }
         Ok(written)
     }
 
     /// *Latest sequence wins* needs a shard's numbers to lie above those of the shards that it continues.
-    async fn check_order(&mut self, first: SequenceNumber) -> Result<(), CaptureError> {
-        if std::mem::replace(&mut self.order_checked, true) {
+    async fn check_order(&mut self, first: Position) -> Result<(), ConsumerError> {
+        if std::mem::replace(&mut self.order_checked, true) || !self.task.context.source.ordered_across_shards {
             return Ok(());
         }
         if self.task.origin.ends.iter().any(|end| first <= *end) {
@@ -328,31 +327,16 @@ impl ShardProgress<'_> {
         Ok(())
     }
 
-    /// Stores a record that is no event, whole, and moves on behind it.
-    async fn quarantine(
-        &mut self,
-        sequence: Option<SequenceNumber>,
-        event_id: Option<&str>,
-        raw: &str,
-        reason: &str,
-        time: i64,
-    ) -> Result<(), CaptureError> {
-        if sequence.is_some_and(|sequence| self.read.is_some_and(|read| sequence <= read)) {
-            return Ok(());
-        }
-        let record = PoisonRecord { shard: &self.shard, sequence, event_id, raw, reason, time };
-        let stored = self.task.context.quarantine.quarantine(&record).await;
-        stored.map_err(|source| CaptureError::Quarantine { shard: self.shard.clone(), source })?;
-        tracing::error!(shard = %self.shard, ?sequence, reason, "record put into quarantine");
+    /// Stores a record that is no event, whole.
+    async fn quarantine(&mut self, record: &PoisonRecord<'_>) -> Result<(), ConsumerError> {
+        let stored = self.task.context.quarantine.quarantine(record).await;
+        stored.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })?;
+        tracing::error!(shard = %self.shard, position = ?record.position, reason = record.reason, "record put into quarantine");
         self.task.context.counters.quarantined();
-        if let Some(sequence) = sequence {
-            self.read = Some(sequence);
-            self.writer.skip(sequence);
-        }
         Ok(())
     }
 
-    async fn keep_going(&mut self, written: Progress) -> Result<Next, CaptureError> {
+    async fn keep_going(&mut self, written: Progress) -> Result<Next, ConsumerError> {
         Ok(match self.apply(written).await? {
             Hold::Kept => Next::Page,
             Hold::Lost => Next::Lost,
@@ -360,7 +344,7 @@ impl ShardProgress<'_> {
     }
 
     /// Checkpoints what became durable, and nothing else (*durable-before-checkpoint*).
-    async fn apply(&mut self, written: Progress) -> Result<Hold, CaptureError> {
+    async fn apply(&mut self, written: Progress) -> Result<Hold, ConsumerError> {
         let sequence = match written {
             Progress::Unchanged => return Ok(Hold::Kept),
             Progress::Durable(sequence) => {
@@ -381,28 +365,29 @@ impl ShardProgress<'_> {
         Ok(self.task.held.checkpoint(sequence).await?)
     }
 
-    /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
-    /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
-    async fn check_horizon(&mut self) -> Result<(), CaptureError> {
-        let oldest_kept = self.task.context.clock.unix_seconds() - RETENTION + RETENTION_MARGIN;
-        if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
+    /// A shard of which no record was read has no position that could be trimmed, and some services skip a trimmed position in silence: an iterator just
+    /// starts with what is left. That something is missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
+    async fn check_horizon(&mut self) -> Result<(), ConsumerError> {
+        let oldest_kept = self.task.context.clock.unix_seconds() - self.task.retention + RETENTION_MARGIN;
+        let unseen = self.read.is_none() || self.task.context.source.trimming == Trimming::Silent;
+        if unseen && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
             self.record_gap(GapKind::Trimmed).await?;
         }
         Ok(())
     }
 
     /// The shard is gone: what was read of it is landed before the loss is recorded, since it cannot be read again.
-    async fn vanished(&mut self) -> Result<Next, CaptureError> {
+    async fn vanished(&mut self) -> Result<Next, ConsumerError> {
         let written = self.writer.flush().await?;
         if self.apply(written).await? == Hold::Lost {
             return Ok(Next::Lost);
         }
         self.record_gap(GapKind::Vanished).await?;
-        Ok(Next::End)
+        Ok(Next::End(Vec::new()))
     }
 
     /// The position is gone from the stream: what was read before is landed, the loss is recorded, and reading goes on with what there is.
-    async fn trimmed(&mut self) -> Result<Next, CaptureError> {
+    async fn trimmed(&mut self) -> Result<Next, ConsumerError> {
         let written = self.writer.flush().await?;
         if self.apply(written).await? == Hold::Lost {
             return Ok(Next::Lost);
@@ -413,25 +398,13 @@ impl ShardProgress<'_> {
         self.record_gap(GapKind::Trimmed).await?;
         self.reader.rewind(IteratorStart::TrimHorizon);
         // A fresh writer looks whether the record that it begins with has landed already.
-        self.writer = self.task.context.route.open(&self.shard, self.durable.unwrap_or(SequenceNumber::ZERO)).await?;
+        self.writer = self.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
         Ok(Next::Page)
     }
 
-    async fn record_gap(&mut self, kind: GapKind) -> Result<(), CaptureError> {
+    async fn record_gap(&mut self, kind: GapKind) -> Result<(), ConsumerError> {
         let lost_from = self.task.held.current().await.durable_through;
         let now = self.task.context.clock.unix_seconds();
         self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
     }
-}
-
-/// An error with its causes, in one line.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

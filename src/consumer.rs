@@ -1,0 +1,376 @@
+//! A consumer of a stream's leased shards: what capture and deliver have in common.
+//!
+//! [`Consumer::run`] goes round: look at the stream, list its shards, read the leases, create what is missing, take what is free
+//! and readable, start one `shard` task for each. A round costs one description of the stream, the pages of one listing (of two while a replaced
+//! stream is read to its end) and one Scan of the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
+//! A [`Source`] says what is read and how its pages become events; the [`Route`] says where they go.
+
+mod counters;
+mod origin;
+pub mod page;
+mod shard;
+mod watermark;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{AwsError, Failure};
+use crate::clock::ServiceClock;
+use crate::config::{OnGap, Start, StreamSettings};
+use crate::event::ShardId;
+use crate::lake::{Lake, LakeError};
+use crate::lease::expiry::Observed;
+use crate::lease::gap::{Gap, GapKind};
+use crate::lease::held::HeldLease;
+use crate::lease::table::{LeaseTable, Write};
+use crate::lease::{Checkpoint, Lease};
+use crate::retry::{RetryPolicy, retry};
+use crate::route::{Route, RouteError};
+use crate::stream::lineage::{self, Begin, Leased};
+use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
+
+pub use counters::{Counters, Totals};
+use origin::Origin;
+use page::Decode;
+
+/// `latest` begins this much before the first start: the clock of this machine and the stream's need not agree to the second.
+const LATEST_MARGIN: i64 = 60;
+/// The hosts of the service need not agree to the second on what is a day old. A gap told for nothing is better than one not told.
+const RETENTION_MARGIN: i64 = 10;
+/// A start so little younger than what the stream remembers is about to be trimmed: no more is promised than from the trim horizon.
+const START_MARGIN: i64 = 600;
+/// How often a disabled stream is complained about.
+const REMIND: Duration = Duration::from_mins(1);
+
+/// A stage stopped because something needs a person.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// A service refused, or did not come back.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The route refused.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// Quarantine could not take a record.
+    #[error("store a record of shard {shard} in quarantine")]
+    Quarantine {
+        /// The shard that waits.
+        shard: ShardId,
+        /// What the lake said.
+        #[source]
+        source: LakeError,
+    },
+    /// Changes are lost, and `on_gap` is `stop`.
+    #[error(
+        "shard {}: {}. The gap is recorded (see `headwater status`); set stream.on_gap = \"continue\" to read on with what there is",
+        .0.origin,
+        .0.kind.describe()
+    )]
+    Gap(Gap),
+    /// A task of this process ended in a way that it cannot.
+    #[error("the task of a shard ended unexpectedly: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// What a stage reads.
+pub struct Source {
+    /// The name of the stage in logs.
+    pub stage: &'static str,
+    /// The service.
+    pub api: Arc<dyn StreamApi>,
+    /// How its pages become events.
+    pub decode: Arc<dyn Decode>,
+    /// How it is read.
+    pub settings: StreamSettings,
+    /// The shortest pause between two pages of a shard.
+    pub shortest_poll: Duration,
+    /// Pages in memory at once, over all shards.
+    pub pages_in_memory: usize,
+    /// What a position that the service no longer has looks like.
+    pub trimming: Trimming,
+    /// Whether an item's changes must have rising positions across shards: *latest sequence wins* needs it of the table's own stream.
+    pub ordered_across_shards: bool,
+}
+
+/// What a position that the service no longer has looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trimming {
+    /// Reading from it fails.
+    Told,
+    /// Reading goes on with what is left, without a word: only the time tells.
+    Silent,
+}
+
+/// What every task of the stage shares.
+pub struct Context {
+    /// What is read.
+    pub source: Source,
+    /// Leases, checkpoints and the gap ledger.
+    pub leases: Arc<LeaseTable>,
+    /// The destination.
+    pub route: Arc<dyn Route>,
+    /// Where records go that are no events.
+    pub quarantine: Arc<Lake>,
+    /// How long a lease may go without renewal.
+    pub failover: Duration,
+    /// This process's name in the lease table, different at each start.
+    pub owner: String,
+    /// The clock by which records are kept and trimmed.
+    pub clock: ServiceClock,
+    /// What was done so far.
+    pub counters: Arc<Counters>,
+    pages: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Everything that the stage needs.
+    pub fn new(
+        source: Source,
+        leases: Arc<LeaseTable>,
+        route: Arc<dyn Route>,
+        quarantine: Arc<Lake>,
+        failover: Duration,
+        owner: String,
+        clock: ServiceClock,
+    ) -> Self {
+        let pages = Arc::new(Semaphore::new(source.pages_in_memory));
+        Self { source, leases, route, quarantine, failover, owner, clock, counters: Arc::default(), pages }
+    }
+
+    /// Enters a gap into the ledger; by policy, that is where it ends.
+    async fn record_gap(&self, gap: Gap) -> Result<(), ConsumerError> {
+        self.leases.record(&gap).await?;
+        tracing::error!(kind = ?gap.kind, origin = gap.origin, after = gap.after, lost_from = gap.lost_from, "{}", gap.kind.describe());
+        self.counters.gap();
+        match self.source.settings.on_gap {
+            // The order of numbers across shards concerns the query, not what is read.
+            _ if gap.kind == GapKind::OrderBroken => Ok(()),
+            OnGap::Continue => Ok(()),
+            OnGap::Stop => Err(ConsumerError::Gap(gap)),
+        }
+    }
+}
+
+/// A shard, and how the work on it ended.
+type Worked = (ShardId, Result<shard::Outcome, ConsumerError>);
+
+/// A stage: the consumer of one stream.
+pub struct Consumer {
+    context: Arc<Context>,
+    observed: Observed,
+    held: BTreeSet<ShardId>,
+    tasks: JoinSet<Worked>,
+    draining: CancellationToken,
+    reminded: Option<Instant>,
+}
+
+impl Consumer {
+    /// A stage that holds nothing yet.
+    pub fn new(context: Context) -> Self {
+        Self {
+            context: Arc::new(context),
+            observed: Observed::default(),
+            held: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            draining: CancellationToken::new(),
+            reminded: None,
+        }
+    }
+
+    /// The stage's name.
+    pub fn name(&self) -> &'static str {
+        self.context.source.stage
+    }
+
+    /// What was done so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.context.counters)
+    }
+
+    /// Consumes until `stop` is cancelled or something needs a person. Either way every shard is flushed, checkpointed and released
+    /// before this returns. `stop` is cancelled when that begins; the caller sets the deadline.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), ConsumerError> {
+        let mut result = self.rounds(&stop).await;
+        if let Err(error) = &result {
+            tracing::error!(%error, "stopping: every shard is flushed and released first");
+        }
+        stop.cancel();
+        self.draining.cancel();
+        while let Some(done) = self.tasks.join_next().await {
+            let outcome = done.map_err(ConsumerError::from).and_then(|(_, outcome)| outcome);
+            if let Err(error) = outcome {
+                if result.is_ok() {
+                    result = Err(error);
+                } else {
+                    tracing::error!(%error, "while shutting down");
+                }
+            }
+        }
+        result
+    }
+
+    async fn rounds(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                done = self.round(stop) => done?,
+            }
+            let pause = tokio::time::sleep(self.context.failover / 2);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    () = stop.cancelled() => return Ok(()),
+                    Some(done) = self.tasks.join_next() => {
+                        let mut ended = self.take_leave(done)?;
+                        // Shards that are closed together end together: one look for all of them.
+                        while let Some(done) = self.tasks.try_join_next() {
+                            ended |= self.take_leave(done)?;
+                        }
+                        // Their children can be read now: look at once.
+                        if ended {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The work on a shard is over. True when the shard is done.
+    fn take_leave(&mut self, done: Result<Worked, JoinError>) -> Result<bool, ConsumerError> {
+        let (shard, outcome) = done?;
+        self.held.remove(&shard);
+        match outcome? {
+            shard::Outcome::Ended => return Ok(true),
+            shard::Outcome::Lost => tracing::warn!(%shard, "the lease was taken by another worker"),
+            shard::Outcome::Drained => {}
+        }
+        Ok(false)
+    }
+
+    async fn round(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+        let context = Arc::clone(&self.context);
+        let stream = retry(RetryPolicy::SERVICE, stop, || context.source.api.current()).await?;
+        let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
+        let (mut leases, _) = context.leases.read().await?;
+        let mut older = Vec::new();
+        self.observed.update(&leases, Instant::now());
+        // What replaced streams still hold comes before the new one's changes, and so do their leases.
+        for arn in lineage::replaced(&by_shard(&leases), &stream.arn, self.context.clock.unix_seconds()) {
+            let of_replaced = self.list(&arn, true, stop).await?;
+            leases = self.create_missing(&arn, stream.retention, &of_replaced, leases).await?;
+            older.extend(of_replaced);
+        }
+        let leases = self.create_missing(&stream.arn, stream.retention, &listed, leases).await?;
+        listed.extend(older);
+
+        let by_shard = by_shard(&leases);
+        let unfinished = leases.iter().any(|lease| lease.checkpoint != Checkpoint::ShardEnd);
+        if !stream.enabled && !unfinished && self.reminded.is_none_or(|at| at.elapsed() >= REMIND) {
+            tracing::warn!(stream = %stream.arn, "the stream is disabled and everything it held is dealt with; waiting for it to be enabled again");
+            self.reminded = Some(Instant::now());
+        }
+        for shard in lineage::forgettable(&listed, &by_shard, self.context.clock.unix_seconds()) {
+            if let Some(lease) = leases.iter().find(|lease| lease.shard == shard) {
+                context.leases.forget(lease).await?;
+            }
+        }
+        for shard in lineage::readable(&listed, &by_shard) {
+            let Some(lease) = leases.iter().find(|lease| lease.shard == shard) else { continue };
+            if !self.held.contains(&shard) && self.observed.is_free(lease, context.failover, Instant::now()) {
+                self.take(lease, &leases, stream.retention).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A stream's shards. One that is disabled for longer than it remembers is gone; then there is nothing to list.
+    async fn list(&self, stream: &StreamArn, may_be_gone: bool, stop: &CancellationToken) -> Result<Vec<ShardInfo>, ConsumerError> {
+        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.source.api.as_ref(), stream)).await {
+            Ok((_, shards)) => Ok(shards),
+            Err(error) if error.failure == Failure::NotFound && may_be_gone => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn create_missing(
+        &self,
+        stream: &StreamArn,
+        retention: i64,
+        listed: &[ShardInfo],
+        mut leases: Vec<Lease>,
+    ) -> Result<Vec<Lease>, ConsumerError> {
+        let missing = lineage::missing_leases(listed, &by_shard(&leases), self.first_position());
+        // The ledger first: if this process dies in between, the next one still sees a stream without leases.
+        // The label in an ARN is a time: the greatest of the others is the stream's predecessor.
+        if let Some(old) = leases.iter().map(|lease| &lease.stream).filter(|other| *other < stream).max().cloned()
+            && !missing.is_empty()
+            && leases.iter().all(|lease| lease.stream != *stream)
+        {
+            // Nothing is known when one of its shards tells nothing.
+            let of_old = leases.iter().filter(|lease| lease.stream == old);
+            let lost_from = of_old.map(|lease| lease.durable_through).min().flatten();
+            self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, self.context.clock.unix_seconds())).await?;
+        }
+        for new in missing {
+            let lease = Lease {
+                shard: new.shard,
+                stream: stream.clone(),
+                parents: new.parents,
+                owner: None,
+                counter: 0,
+                checkpoint: new.begin.into(),
+                last_sequence: None,
+                durable_through: match new.begin {
+                    // What was made before is not wanted, so it counts as dealt with.
+                    Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < retention - START_MARGIN => Some(seconds),
+                    Begin::At(_) | Begin::TrimHorizon => None,
+                },
+                found_at: Some(self.context.clock.unix_seconds()),
+                done_at: None,
+            };
+            self.context.leases.create(&lease).await?;
+            leases.push(lease);
+        }
+        Ok(leases)
+    }
+
+    async fn take(&mut self, lease: &Lease, leases: &[Lease], retention: i64) -> Result<(), ConsumerError> {
+        let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
+        let origin = Origin::of(&lease, leases, retention);
+        tracing::info!(stage = self.context.source.stage, shard = %lease.shard, checkpoint = ?lease.checkpoint, "reading shard");
+        let shard = lease.shard.clone();
+        self.held.insert(shard.clone());
+        let task = shard::ShardTask::new(
+            Arc::clone(&self.context),
+            HeldLease::new(Arc::clone(&self.context.leases), lease),
+            origin,
+            retention,
+            self.draining.clone(),
+        );
+        self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });
+        Ok(())
+    }
+
+    /// Where the shards of a first start begin.
+    fn first_position(&self) -> Begin {
+        match self.context.source.settings.start {
+            Start::TrimHorizon => Begin::TrimHorizon,
+            // To the minute: a stand-in's records may carry no finer time.
+            Start::Latest => Begin::At((self.context.clock.unix_seconds() - LATEST_MARGIN) / 60 * 60),
+            Start::At(seconds) => Begin::At(seconds),
+        }
+    }
+}
+
+fn by_shard(leases: &[Lease]) -> BTreeMap<ShardId, Leased> {
+    leases.iter().map(|lease| (lease.shard.clone(), lease.lineage())).collect()
+}

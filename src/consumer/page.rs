@@ -1,0 +1,71 @@
+//! What a page of a stream holds, as events.
+
+use std::borrow::Cow;
+
+use async_trait::async_trait;
+
+use crate::event::{ChangeEvent, Position, ShardId};
+use crate::stream::ShardInfo;
+
+/// Makes events of the pages of one kind of stream.
+#[async_trait]
+pub trait Decode: Send + Sync {
+    /// Decodes a page of `shard`, whole: what is no event is among its records too.
+    async fn page<'p>(&self, shard: &'p ShardId, body: &'p [u8]) -> Result<Page<'p>, Unreadable>;
+}
+
+/// A page of a shard.
+#[derive(Debug)]
+pub struct Page<'p> {
+    /// Its records, in the order of the shard.
+    pub records: Vec<Record<'p>>,
+    /// The iterator that goes on behind it; none when the shard ends here.
+    pub next: Option<Cow<'p, str>>,
+    /// The shards that continue this one, where its last page names them.
+    pub children: Vec<ShardInfo>,
+    /// Whether the service has more behind this page, where it says so.
+    pub more: Option<bool>,
+}
+
+/// A record of a page.
+#[expect(clippy::large_enum_variant, reason = "nearly all records are changes")]
+#[derive(Debug)]
+pub enum Record<'p> {
+    /// A change.
+    Change {
+        /// Where it stands in the shard.
+        position: Position,
+        /// When the stream took it, in seconds since the epoch.
+        time: i64,
+        /// The change.
+        event: ChangeEvent<'p>,
+    },
+    /// What is no change, to be kept whole in quarantine.
+    Poison {
+        /// Where it stands, where that can be told.
+        position: Option<Position>,
+        /// When the stream took it, where that can be told.
+        time: Option<i64>,
+        /// The stream's or the event's own id, where there is one.
+        event_id: Option<Cow<'p, str>>,
+        /// The record.
+        raw: Cow<'p, [u8]>,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Record<'_> {
+    /// Where it stands in the shard, where that can be told.
+    pub fn position(&self) -> Option<Position> {
+        match self {
+            Self::Change { position, .. } => Some(*position),
+            Self::Poison { position, .. } => *position,
+        }
+    }
+}
+
+/// A page of which no sense can be made now; it is asked for again, until the policy gives up.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);

@@ -1,0 +1,174 @@
+//! The deliver stage: a Kinesis stream of change events, as a [`Source`] of the [`consumer`](crate::consumer).
+//!
+//! Records are taken apart where they are aggregated. Each user record is one change as a line of JSON, as capture wrote it; what is none goes to
+//! quarantine whole. A pointer to a change that was too large for the stream is followed into the lake.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use crate::aws::describe;
+use crate::config::StreamSettings;
+use crate::consumer::page::{Decode, Page, Record, Unreadable};
+use crate::consumer::{Source, Trimming};
+use crate::contract::TableSchema;
+use crate::event::parse::{Parsed, Pointer, parse_line};
+use crate::event::{ChangeEvent, Position, ShardId};
+use crate::lake::{Lake, LakeError, Problem};
+use crate::route::aggregate::{Unpacked, unpack};
+use crate::stream::{ShardInfo, StreamApi, kinesis};
+
+/// Pages in memory at once, over all shards. A page is 5 MB unless single records are large, and half as much again as JSON.
+const PAGES_IN_MEMORY: usize = 3;
+/// A shard takes five reads a second, over all its consumers; one is left to Firehose.
+const SHORTEST_POLL: Duration = Duration::from_millis(250);
+
+/// A Kinesis stream as the source of the deliver stage. `lake` holds what its pointers lead to.
+pub fn source(api: Arc<dyn StreamApi>, schema: Arc<TableSchema>, lake: Arc<Lake>, settings: StreamSettings) -> Source {
+    Source {
+        stage: "deliver",
+        api,
+        decode: Arc::new(Lines { schema, lake }),
+        settings,
+        shortest_poll: SHORTEST_POLL,
+        pages_in_memory: PAGES_IN_MEMORY,
+        trimming: Trimming::Silent,
+        ordered_across_shards: false,
+    }
+}
+
+/// A response of GetRecords.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WirePage<'p> {
+    #[serde(borrow)]
+    records: Vec<WireRecord<'p>>,
+    next_shard_iterator: Option<String>,
+    millis_behind_latest: Option<u64>,
+    child_shards: Option<Vec<WireChild>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireRecord<'p> {
+    #[serde(borrow)]
+    data: Cow<'p, str>,
+    #[serde(borrow)]
+    sequence_number: Cow<'p, str>,
+    approximate_arrival_timestamp: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireChild {
+    shard_id: String,
+    #[serde(default)]
+    parent_shards: Vec<String>,
+}
+
+/// Lines of change events into events.
+struct Lines {
+    schema: Arc<TableSchema>,
+    lake: Arc<Lake>,
+}
+
+#[async_trait]
+impl Decode for Lines {
+    async fn page<'p>(&self, shard: &'p ShardId, body: &'p [u8]) -> Result<Page<'p>, Unreadable> {
+        let page: WirePage<'p> = serde_json::from_slice(body).map_err(|error| {
+            Unreadable(format!("the GetRecords response is not a JSON object with Records; read the page again: {error}"))
+        })?;
+        let mut records = Vec::with_capacity(page.records.len());
+        for record in &page.records {
+            self.unpack(record, &mut records).await?;
+        }
+        let children = page.child_shards.unwrap_or_default().into_iter().map(|child| ShardInfo {
+            id: kinesis::sibling(shard, &child.shard_id),
+            parents: child.parent_shards.iter().map(|parent| kinesis::sibling(shard, parent)).collect(),
+        });
+        Ok(Page {
+            records,
+            next: page.next_shard_iterator.map(Cow::Owned),
+            children: children.collect(),
+            more: page.millis_behind_latest.map(|behind| behind > 0),
+        })
+    }
+}
+
+impl Lines {
+    /// The user records of a record.
+    async fn unpack(&self, record: &WireRecord<'_>, into: &mut Vec<Record<'_>>) -> Result<(), Unreadable> {
+        #[expect(clippy::cast_possible_truncation, reason = "a time to the second, which saturates")]
+        let time = record.approximate_arrival_timestamp.map(|seconds| seconds.floor() as i64);
+        let whole = |reason: String| Record::Poison {
+            position: Position::new(&record.sequence_number, 0).ok(),
+            time,
+            event_id: None,
+            raw: Cow::Owned(record.data.as_bytes().to_vec()),
+            reason,
+        };
+        let data = match STANDARD.decode(record.data.as_bytes()) {
+            Ok(data) => data,
+            Err(error) => {
+                into.push(whole(format!("the record's data is not base64: {error}")));
+                return Ok(());
+            }
+        };
+        let parts = match unpack(&data) {
+            Unpacked::Plain => vec![data.as_slice()],
+            Unpacked::Aggregated(users) => users.into_iter().map(|user| user.data).collect(),
+        };
+        for (sub, line) in (0..).zip(parts) {
+            match Position::new(&record.sequence_number, sub) {
+                Ok(position) => into.push(self.record(position, time, line).await?),
+                Err(error) => {
+                    into.push(whole(error.to_string()));
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A user record: a change, a pointer to one, or neither.
+    async fn record(&self, position: Position, time: Option<i64>, line: &[u8]) -> Result<Record<'static>, Unreadable> {
+        let poison = |event_id: Option<String>, reason: String| Record::Poison {
+            position: Some(position),
+            time,
+            event_id: event_id.map(Cow::Owned),
+            raw: Cow::Owned(line.to_vec()),
+            reason,
+        };
+        let change = |event: ChangeEvent<'static>| Record::Change { position, time: time.unwrap_or(event.time), event };
+        Ok(match parse_line(line, &self.schema) {
+            Ok(Parsed::Change(event)) => change(event),
+            Ok(Parsed::Pointer(pointer)) => match self.follow(&pointer).await? {
+                Ok(event) => change(event),
+                Err(reason) => poison(Some(pointer.event_id), reason),
+            },
+            Err(error) => poison(None, describe(&error)),
+        })
+    }
+
+    /// The change that a pointer leads to, or why there is none.
+    async fn follow(&self, pointer: &Pointer) -> Result<Result<ChangeEvent<'static>, String>, Unreadable> {
+        let line = match self.lake.read_claim(&pointer.location).await {
+            Ok(line) => line,
+            Err(error @ LakeError { problem: Problem::Missing | Problem::NotAClaim(_), .. }) => return Ok(Err(describe(&error))),
+            Err(error) => return Err(Unreadable(describe(&error))),
+        };
+        Ok(match parse_line(&line, &self.schema) {
+            Ok(Parsed::Change(event)) if pointer.stands_for(&event) => Ok(event),
+            Ok(_) => Err(format!("{} does not hold the change {}", pointer.location, pointer.event_id)),
+            Err(error) => Err(format!("{}: {}", pointer.location, describe(&error))),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

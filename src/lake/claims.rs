@@ -1,0 +1,65 @@
+//! Changes that are too large for a record of the stream, kept whole until their pointer is followed.
+//!
+//! An object is named after the change in it: the day of its `cdc_time`, its shard and its sequence number. So storing it again, after a
+//! restart or a lost answer, writes the same bytes to the same name, and nothing has to be looked up first.
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+use tokio_util::sync::CancellationToken;
+
+use super::Lake;
+use super::error::{LakeError, Problem};
+use super::layout::HourPartition;
+use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::retry::{RetryPolicy, retry};
+
+impl Lake {
+    /// Stores `line`, which is the whole of `event`; durable when this returns. Returns where it is, below the table's folder:
+    /// `claims/dt=2026-11-21/<shard>-<40 digits>.json`.
+    pub async fn store_claim(&self, event: &ChangeEvent<'_>, line: &[u8]) -> Result<String, LakeError> {
+        let refused = |reason: String| LakeError::new(format!("store a claim of shard {}", event.shard), Problem::Event(reason));
+        if event.operation == Operation::Snapshot {
+            // All rows of a snapshot have the sequence number zero: one would overwrite the other.
+            return Err(refused("a snapshot's row has no position to be named after".to_owned()));
+        }
+        let day = HourPartition::containing(event.time).map_err(|error| refused(format!("its time is impossible: {error}")))?;
+        let location = self.layout.claim(day, &ShardId::new(event.shard.as_ref()), Position::from(event.sequence));
+        let payload = PutPayload::from(Bytes::copy_from_slice(line));
+        let store = || async {
+            let stored = self.store.store.put(&location, payload.clone()).await;
+            stored.map_err(|error| LakeError::from_store(format!("write {}", self.store.describe(&location)), error))
+        };
+        retry(RetryPolicy::COMMIT, &CancellationToken::new(), store).await?;
+        self.counters.claimed();
+        let below = location.as_ref().strip_prefix(self.layout.root().as_ref()).unwrap_or(location.as_ref());
+        Ok(below.trim_start_matches('/').to_owned())
+    }
+
+    /// Reads what [`store_claim`](Lake::store_claim) stored. `location` comes out of a record that anybody may have put into the stream:
+    /// nothing outside of the table's claims is read.
+    ///
+    /// A claim that is gone is [`Problem::Missing`]; a store that does not answer is [`Problem::Unreachable`], after retries.
+    pub async fn read_claim(&self, location: &str) -> Result<Bytes, LakeError> {
+        let Some(location) = self.claim_at(location) else {
+            return Err(LakeError::new("follow a claim check", Problem::NotAClaim(location.to_owned())));
+        };
+        let read = || async {
+            let bytes = async { self.store.store.get(&location).await?.bytes().await };
+            bytes.await.map_err(|error| LakeError::from_store(format!("read {}", self.store.describe(&location)), error))
+        };
+        retry(RetryPolicy::COMMIT, &CancellationToken::new(), read).await
+    }
+
+    /// The object that a pointer names, if it is a place for claims of this table, spelled as it would be written.
+    fn claim_at(&self, location: &str) -> Option<Path> {
+        let claims = self.layout.claims();
+        let whole = format!("{}/{location}", self.layout.root());
+        // Refuses empty segments, `.` and `..`.
+        let path = Path::parse(&whole).ok().filter(|path| path.as_ref() == whole)?;
+        (path.prefix_matches(&claims) && path.parts_count() > claims.parts_count()).then_some(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

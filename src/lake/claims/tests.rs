@@ -1,0 +1,207 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutResult,
+    Result,
+};
+
+use super::*;
+use crate::contract::TableSchema;
+use crate::event::AttributeType;
+use crate::event::encode::Decimals;
+use crate::lake::{Format, LakeLocation, LakeSettings, LakeStore};
+
+const LOCATION: &str = "claims/dt=2026-11-21/shardId-00000001795230000000-abc-0000000000000000000000000000000000000017.json";
+
+/// A store that times out some times: before or after doing what it is asked for. Only claims are met by it.
+#[derive(Debug)]
+struct Faulty {
+    inner: InMemory,
+    written: bool,
+    left: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl Faulty {
+    fn new(written: bool, times: usize) -> Arc<Self> {
+        Arc::new(Self { inner: InMemory::new(), written, left: AtomicUsize::new(times), calls: AtomicUsize::new(0) })
+    }
+
+    fn strike(&self, location: &Path) -> Result<()> {
+        if !location.as_ref().contains("/claims/") {
+            return Ok(());
+        }
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => {
+                Err(object_store::Error::Generic { store: "faulty", source: Box::new(std::io::Error::from(std::io::ErrorKind::TimedOut)) })
+            }
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "faulty {}", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if !self.written {
+            self.strike(location)?;
+        }
+        let done = self.inner.put_opts(location, payload, options).await?;
+        if self.written {
+            self.strike(location)?;
+        }
+        Ok(done)
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.strike(location)?;
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+async fn lake(store: LakeStore) -> Lake {
+    let settings = LakeSettings {
+        location: LakeLocation::Folder("unused".into()),
+        format: Format::Parquet,
+        max_size: u64::MAX,
+        max_age: Duration::from_mins(1),
+        decimals: Decimals::Number,
+        kms_key: None,
+    };
+    let schema = TableSchema::keys_only("orders", vec![("orderId".into(), AttributeType::S)]);
+    Lake::on(store, settings, Arc::new(schema)).await.unwrap()
+}
+
+async fn lake_on(store: Arc<dyn ObjectStore>) -> Lake {
+    lake(LakeStore { store, prefix: Path::from("raw"), address: "memory:/".to_owned(), ordered: true }).await
+}
+
+fn event() -> ChangeEvent<'static> {
+    ChangeEvent {
+        event_id: "event-17".into(),
+        operation: Operation::Remove,
+        sequence: "17".parse().unwrap(),
+        time: 1_795_230_000,
+        shard: "shardId-00000001795230000000-abc".into(),
+        snapshot_id: None,
+        ttl_delete: false,
+        changed: Vec::new(),
+        keys: vec!["order-17".into()],
+        new: None,
+        old: None,
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_named_after_its_change_and_read_back_by_its_location() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake(LakeStore::connect(&LakeLocation::Folder(folder.path().into()), None, None).unwrap()).await;
+    // Twice, as after a restart.
+    for _ in 0..2 {
+        assert_eq!(lake.store_claim(&event(), b"{\"a\":1}\n").await.unwrap(), LOCATION);
+    }
+    assert_eq!(lake.read_claim(LOCATION).await.unwrap().as_ref(), b"{\"a\":1}\n");
+    assert_eq!(std::fs::read(folder.path().join("orders").join(LOCATION)).unwrap(), b"{\"a\":1}\n");
+    assert_eq!(lake.counters().read().claims, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_falters_is_asked_again() {
+    for written in [false, true] {
+        let store = Faulty::new(written, 3);
+        let lake = lake_on(Arc::clone(&store) as _).await;
+        assert_eq!(lake.store_claim(&event(), b"whole").await.unwrap(), LOCATION);
+        assert_eq!(store.calls.load(Ordering::SeqCst), 4);
+        assert_eq!(lake.counters().read().claims, 1);
+        store.left.store(2, Ordering::SeqCst);
+        assert_eq!(lake.read_claim(LOCATION).await.unwrap().as_ref(), b"whole");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_claim_is_told_from_a_store_that_does_not_answer() {
+    let store = Faulty::new(false, 0);
+    let lake = lake_on(Arc::clone(&store) as _).await;
+    let missing = lake.read_claim(LOCATION).await.unwrap_err();
+    assert_eq!(missing.problem, Problem::Missing, "{missing}");
+    assert_eq!(store.calls.load(Ordering::SeqCst), 1, "what is missing is not asked for again");
+    store.left.store(usize::MAX, Ordering::SeqCst);
+    let begun = tokio::time::Instant::now();
+    let silent = lake.read_claim(LOCATION).await.unwrap_err();
+    assert_eq!(silent.problem, Problem::Unreachable, "{silent}");
+    assert!(silent.doing.ends_with(LOCATION), "{silent}");
+    assert!(lake.store_claim(&event(), b"whole").await.is_err());
+    assert!(begun.elapsed() <= 2 * RetryPolicy::COMMIT.give_up_after);
+    assert_eq!(lake.counters().read().claims, 0, "what was not stored does not count");
+}
+
+#[tokio::test]
+async fn a_pointer_out_of_the_claims_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = lake(LakeStore::connect(&LakeLocation::Folder(folder.path().into()), None, None).unwrap()).await;
+    lake.store_claim(&event(), b"whole").await.unwrap();
+    for location in [
+        "",
+        "/",
+        "claims",
+        "claims/",
+        "schema.json",
+        "quarantine/dt=2026-11-21/s-1.json",
+        "claims-old/x.json",
+        "claims/../schema.json",
+        "claims/./x.json",
+        "claims//x.json",
+        "../orders/claims/x.json",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "s3://bucket/orders/claims/x.json",
+        &format!("/{LOCATION}"),
+        &format!("{LOCATION}/"),
+    ] {
+        let refused = lake.read_claim(location).await.unwrap_err();
+        assert_eq!(refused.problem, Problem::NotAClaim(location.to_owned()), "{refused}");
+    }
+    let encoded = lake.read_claim("claims/%2E%2E/schema.json").await.unwrap_err();
+    assert_eq!(encoded.problem, Problem::Missing, "percent signs are part of the name: {encoded}");
+}
+
+#[tokio::test]
+async fn what_a_claim_cannot_be_named_after_is_refused() {
+    let lake = lake_on(Arc::new(InMemory::new())).await;
+    for wrong in [ChangeEvent { time: -1, ..event() }, ChangeEvent { operation: Operation::Snapshot, ..event() }] {
+        assert!(matches!(lake.store_claim(&wrong, b"whole").await.unwrap_err().problem, Problem::Event(_)));
+    }
+}

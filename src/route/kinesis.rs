@@ -1,0 +1,171 @@
+//! The Kinesis route: a shard's events into a Kinesis data stream.
+//!
+//! An event is one user record: its line of NDJSON with the line feed, under the item's key as partition key. With aggregation, events for one
+//! shard of the stream share a record in the format of the Kinesis Producer Library. Events are gathered until a batch is full or its window
+//! has passed, and then sent in PutRecords calls, one at a time for each writer.
+//!
+//! Guaranteed: an event is reported as durable when Kinesis has acknowledged the record that holds it, and so has every event before it
+//! (*durable-before-checkpoint*). The first appearances of an item's changes in the stream are in the order of the shard (*item-order*):
+//! see [`plan`] for how. A record that is refused holds back its own lane, others go on.
+//!
+//! Not guaranteed: that a change appears once. A call without an answer may have been carried out and is made again; an aggregated record that
+//! landed on the wrong shard is built anew, and readers that look at keys pass over the first one. The event id of a repetition is the same.
+//!
+//! A change that is too large for a record goes to the lake, with a pointer in the stream, or to quarantine, as configured.
+//!
+//! In reading order: `plan` (pure) says what a call carries, `backoff` who has to wait, `writer` makes the calls and judges the answers;
+//! `service` is what is needed of Kinesis, `shards` the shared map of its shards.
+
+mod backoff;
+mod plan;
+mod service;
+mod shards;
+mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_kinesis::types::{RecordDistributionStrategy, StreamDescriptionSummary, StreamStatus};
+use tokio_util::sync::CancellationToken;
+
+use self::service::{DataStream, PutRecords};
+use self::shards::Shards;
+use self::writer::KinesisWriter;
+use super::budget::MemoryBudget;
+use super::counters::RouteCounters;
+use super::{Route, RouteError, ShardWriter};
+use crate::aws::{AwsError, Failure};
+use crate::config::{BatchSettings, KinesisSettings, LargeRecords};
+use crate::event::encode::Decimals;
+use crate::event::{Position, ShardId};
+use crate::lake::Lake;
+use crate::retry::{RetryPolicy, retry};
+use crate::route::shard_map::ShardMap;
+
+/// Kinesis' limit on a record with its partition key, unless the stream's was raised.
+const RECORD_LIMIT: usize = 1 << 20;
+const KIB: usize = 1 << 10;
+
+/// Sends changes to a Kinesis data stream.
+pub struct KinesisRoute {
+    shared: Arc<Shared>,
+}
+
+/// What all writers of the route have in common.
+struct Shared {
+    stream: String,
+    api: Arc<dyn PutRecords>,
+    shards: Shards,
+    batch: BatchSettings,
+    /// Bytes of an aggregated record; none when each event is a record of its own.
+    aggregate: Option<usize>,
+    /// Bytes of a record with its partition key.
+    record_limit: usize,
+    large_records: LargeRecords,
+    lake: Arc<Lake>,
+    decimals: Decimals,
+    budget: Arc<MemoryBudget>,
+    counters: Arc<RouteCounters>,
+}
+
+impl KinesisRoute {
+    /// Opens the route into a stream that is there, and checks that it keeps what the route promises. `lake` takes what is too large for a
+    /// record; the writers together hold about `budget` of memory.
+    pub async fn connect(
+        sdk: &SdkConfig,
+        settings: &KinesisSettings,
+        lake: Arc<Lake>,
+        decimals: Decimals,
+        budget: Arc<MemoryBudget>,
+    ) -> Result<Self, RouteError> {
+        let stop = CancellationToken::new();
+        let stream = DataStream::new(sdk, &settings.stream);
+        let doing = || format!("open the Kinesis stream '{}'", settings.stream);
+        let failed = |error: AwsError| route_error(doing(), error);
+        let summary = retry(RetryPolicy::START_UP, &stop, || stream.describe()).await.map_err(failed)?;
+        let record_limit = check(&summary, settings.large_records).map_err(|hint| RouteError { doing: doing(), hint, source: None })?;
+        let map = match settings.aggregation {
+            Some(_) => retry(RetryPolicy::START_UP, &stop, || stream.open_shards()).await.map_err(failed)?,
+            // Where each event is a record of its own, Kinesis places it.
+            None => ShardMap::default(),
+        };
+        let shared = Shared {
+            stream: settings.stream.clone(),
+            api: Arc::new(stream),
+            shards: Shards::new(map),
+            batch: settings.batch,
+            aggregate: settings.aggregation.map(|largest| largest.min(record_limit)),
+            record_limit,
+            large_records: settings.large_records,
+            lake,
+            decimals,
+            budget,
+            counters: Arc::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// What was sent so far.
+    pub fn counters(&self) -> Arc<RouteCounters> {
+        Arc::clone(&self.shared.counters)
+    }
+}
+
+#[async_trait]
+impl Route for KinesisRoute {
+    async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError> {
+        Ok(Box::new(KinesisWriter::new(Arc::clone(&self.shared), shard.clone(), after)))
+    }
+}
+
+/// Whether the stream can be written to, and its items' changes stay in order in it. Returns how large a record may be.
+fn check(summary: &StreamDescriptionSummary, large_records: LargeRecords) -> Result<usize, String> {
+    match &summary.stream_status {
+        StreamStatus::Active | StreamStatus::Updating => {}
+        StreamStatus::Creating => return Err("it is still being created: start again when it is active".to_owned()),
+        StreamStatus::Deleting => return Err("it is being deleted: create another one, or run `headwater init` when it is gone".to_owned()),
+        other => return Err(format!("its status is {other}, and only a stream that is active takes records")),
+    }
+    if summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto) {
+        return Err("its RecordDistributionStrategy is AUTO, with which Kinesis ignores partition keys: the changes of an item would not \
+                    stay in order. Set it to USER_PARTITION_KEY (UpdateStreamRecordDistributionStrategy)"
+            .to_owned());
+    }
+    if large_records != LargeRecords::Raise {
+        return Ok(RECORD_LIMIT);
+    }
+    let raised = summary.max_record_size_in_kib.and_then(|size| usize::try_from(size).ok()).map_or(0, |size| size * KIB);
+    if raised <= RECORD_LIMIT {
+        return Err("kinesis.large_records is \"raise\", but the stream's records have at most 1 MiB: raise its MaxRecordSizeInKiB up to \
+                    10240 (UpdateMaxRecordSize), or choose \"claim-check\" or \"quarantine\""
+            .to_owned());
+    }
+    Ok(raised.min(plan::LARGEST_REQUEST))
+}
+
+/// An error of Kinesis in words that say what to do.
+fn route_error(doing: String, error: AwsError) -> RouteError {
+    let hint = match error.failure {
+        Failure::NotFound => {
+            "the stream does not exist: create it or run `headwater init`, or correct kinesis.stream, AWS_REGION or \
+                              AWS_ENDPOINT_URL_KINESIS"
+        }
+        Failure::Denied if error.code.starts_with("KMS") => {
+            "the stream is encrypted, and its KMS key cannot be used: allow kms:GenerateDataKey on it, and see that it is enabled"
+        }
+        Failure::Denied => {
+            "permission denied: allow kinesis:DescribeStreamSummary, kinesis:ListShards and kinesis:PutRecords on the stream, and check the \
+             credentials"
+        }
+        Failure::Throttled => "Kinesis asks for fewer calls: add shards to the stream, or use an on-demand stream",
+        Failure::Unavailable => "Kinesis does not answer: check the network and AWS_ENDPOINT_URL_KINESIS",
+        Failure::ConditionFailed | Failure::Trimmed | Failure::ExpiredIterator | Failure::Invalid => {
+            "Kinesis does not take the request: check that what answers is Kinesis"
+        }
+    };
+    RouteError { doing, hint: hint.to_owned(), source: Some(Box::new(error)) }
+}
+
+#[cfg(test)]
+mod tests;

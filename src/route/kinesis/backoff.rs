@@ -1,0 +1,94 @@
+//! Who has to wait before the next attempt: one lane after its record failed, all of them after a whole call failed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::Lane;
+use crate::retry::{Delays, RetryPolicy};
+use crate::route::outbox::EntryId;
+
+/// The waits of one writer. A series of failures begins with the first one after a success and ends when the policy gives up.
+#[derive(Debug)]
+pub(super) struct Backoffs {
+    policy: RetryPolicy,
+    lanes: HashMap<Lane, (EntryId, Wait)>,
+    calls: Option<Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    until: Instant,
+    delays: Delays,
+}
+
+/// The policy allows no further attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GaveUp {
+    /// For how long it was tried.
+    pub(super) after: Duration,
+}
+
+impl Wait {
+    /// The next wait of the series, or the first of a new one.
+    fn next(earlier: Option<Self>, policy: RetryPolicy) -> Result<Self, GaveUp> {
+        let now = Instant::now();
+        let (since, mut delays) = earlier.map_or_else(|| (now, Delays::new(policy)), |wait| (wait.since, wait.delays));
+        let delay = delays.next_delay().ok_or(GaveUp { after: now - since })?;
+        Ok(Self { since, until: now + delay, delays })
+    }
+}
+
+impl Backoffs {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, lanes: HashMap::new(), calls: None }
+    }
+
+    /// The record of a lane failed; `through` is its last entry.
+    pub(super) fn lane_failed(&mut self, lane: Lane, through: EntryId) -> Result<(), GaveUp> {
+        let wait = Wait::next(self.lanes.remove(&lane).map(|(_, wait)| wait), self.policy)?;
+        self.lanes.insert(lane, (through, wait));
+        Ok(())
+    }
+
+    /// The record of a lane was delivered.
+    pub(super) fn lane_succeeded(&mut self, lane: &Lane) {
+        self.lanes.remove(lane);
+    }
+
+    /// A whole call failed.
+    pub(super) fn call_failed(&mut self) -> Result<(), GaveUp> {
+        self.calls = Some(Wait::next(self.calls.take(), self.policy)?);
+        Ok(())
+    }
+
+    /// A call was answered.
+    pub(super) fn call_succeeded(&mut self) {
+        self.calls = None;
+    }
+
+    /// Whether no call may be made at `now`.
+    pub(super) fn is_paused(&self, now: Instant) -> bool {
+        self.calls.as_ref().is_some_and(|wait| wait.until > now)
+    }
+
+    /// The last entry of the lane's failed record, if the lane must still wait at `now`.
+    pub(super) fn held(&self, lane: &Lane, now: Instant) -> Option<EntryId> {
+        self.lanes.get(lane).and_then(|(through, wait)| (wait.until > now).then_some(*through))
+    }
+
+    /// At `now` there was nothing to send. Forgets what could have been tried again and was not: the lanes whose events a reshard has moved to
+    /// others, and that calls had failed.
+    pub(super) fn nothing_to_send(&mut self, now: Instant) {
+        self.lanes.retain(|_, (_, wait)| wait.until > now);
+        self.calls.take_if(|wait| wait.until <= now);
+    }
+
+    /// When something may be tried again.
+    pub(super) fn next_attempt(&self) -> Option<Instant> {
+        let lanes = || self.lanes.values().map(|(_, wait)| wait.until).min();
+        self.calls.as_ref().map_or_else(lanes, |wait| Some(wait.until))
+    }
+}

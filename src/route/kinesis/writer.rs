@@ -1,0 +1,385 @@
+//! The writer of one shard: gathers events, makes the calls, judges the answers.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use super::backoff::{Backoffs, GaveUp};
+use super::plan::{Destination, LARGEST_REQUEST, Lane, Limits, PlannedRecord, plan};
+use super::service::Answer;
+use super::{Shared, route_error};
+use crate::aws::AwsError;
+use crate::config::LargeRecords;
+use crate::event::encode::{write_ndjson, write_pointer};
+use crate::event::{ChangeEvent, Position, ShardId};
+use crate::lake::PoisonRecord;
+use crate::mutant::{self, Mutant};
+use crate::retry::{RetryPolicy, Transient, retry};
+use crate::route::budget::{Admission, Share};
+use crate::route::outbox::{EntryId, Outbox};
+use crate::route::shard_map::ShardMap;
+use crate::route::{Progress, RouteError, ShardWriter};
+
+/// What Kinesis bills: PUT payload units of 25 KiB.
+const PAYLOAD_UNIT: usize = 25 << 10;
+/// About what an entry holds besides its data and its partition key.
+const ENTRY_OVERHEAD: usize = 200;
+
+/// The code of a record that its shard has no room for now.
+const THROTTLED: &str = "ProvisionedThroughputExceededException";
+
+pub(super) struct KinesisWriter {
+    shared: Arc<Shared>,
+    shard: ShardId,
+    outbox: Outbox<Destination>,
+    /// Entries before this one belong to a batch that was full or had waited for its time. They are sent as soon as they may.
+    released: EntryId,
+    gathering: Gathering,
+    backoffs: Backoffs,
+    /// The map did not foretell where a record went, or had no place for one.
+    map_is_stale: bool,
+    /// The line of the event that is being taken.
+    line: Vec<u8>,
+    /// Memory of the entries besides their data.
+    overhead: usize,
+    share: Share,
+}
+
+/// The batch that is not released yet.
+#[derive(Debug, Default)]
+struct Gathering {
+    events: usize,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+#[async_trait]
+impl ShardWriter for KinesisWriter {
+    async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
+        if position <= self.outbox.taken() {
+            return Ok(Progress::Unchanged);
+        }
+        self.line.clear();
+        write_ndjson(event, self.shared.lake.schema(), self.shared.decimals, &mut self.line);
+        let destination = Destination::of(&event.keys);
+        if !self.fits(&destination) && !self.replace_line(position, event, &destination).await? {
+            self.outbox.skip(position);
+            return Ok(self.progress());
+        }
+        self.make_room().await?;
+        self.take(position, destination);
+        if self.gathering.events >= self.shared.batch.records || self.gathering.bytes >= self.shared.batch.bytes {
+            self.release();
+            self.send_released().await?;
+        }
+        Ok(self.progress())
+    }
+
+    fn skip(&mut self, position: Position) {
+        self.outbox.skip(position);
+    }
+
+    async fn due(&mut self) {
+        let window = self.gathering.since.map(|since| since + self.shared.batch.window);
+        let at = match (window, self.backoffs.next_attempt()) {
+            _ if self.outbox.is_empty() => None,
+            (Some(window), Some(attempt)) => Some(window.min(attempt)),
+            (window, attempt) => window.or(attempt),
+        };
+        let timer = async {
+            match at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Only what is not released yet can be given for memory's sake. The rest is sent as soon as it may be anyhow.
+        if self.gathering.events == 0 {
+            return timer.await;
+        }
+        tokio::select! {
+            () = timer => {}
+            () = self.share.asked() => {}
+        }
+    }
+
+    async fn poll(&mut self) -> Result<Progress, RouteError> {
+        if self.gathering.since.is_some_and(|since| since.elapsed() >= self.shared.batch.window) || self.share.is_asked() {
+            self.release();
+        }
+        self.send_released().await?;
+        Ok(self.progress())
+    }
+
+    async fn flush(&mut self) -> Result<Progress, RouteError> {
+        self.release();
+        self.send_until(Self::is_empty).await?;
+        Ok(self.progress())
+    }
+}
+
+impl KinesisWriter {
+    pub(super) fn new(shared: Arc<Shared>, shard: ShardId, after: Position) -> Self {
+        let outbox = Outbox::new(after);
+        Self {
+            shard,
+            released: outbox.next_id(),
+            outbox,
+            gathering: Gathering::default(),
+            backoffs: Backoffs::new(RetryPolicy::SERVICE),
+            map_is_stale: false,
+            line: Vec::new(),
+            overhead: 0,
+            share: shared.budget.share(),
+            shared,
+        }
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.outbox.durable().map_or(Progress::Unchanged, Progress::Durable)
+    }
+
+    /// Whether the line fits a record of its own.
+    fn fits(&self, destination: &Destination) -> bool {
+        self.line.len() + destination.partition_key.len() <= self.shared.record_limit
+    }
+
+    /// Puts a change that is too large where the settings say, durably. True when the line is now a pointer to it.
+    async fn replace_line(&mut self, position: Position, event: &ChangeEvent<'_>, destination: &Destination) -> Result<bool, RouteError> {
+        let lake = Arc::clone(&self.shared.lake);
+        let whole = std::mem::take(&mut self.line);
+        if self.shared.large_records == LargeRecords::ClaimCheck {
+            let location = lake.store_claim(event, &whole).await?;
+            write_pointer(event, &location, lake.schema(), &mut self.line);
+            if self.fits(destination) {
+                return Ok(true);
+            }
+        }
+        let reason = format!("the change has {} bytes as a record, and the stream takes {}", whole.len(), self.shared.record_limit);
+        let record = PoisonRecord {
+            shard: &self.shard,
+            position: Some(position),
+            event_id: Some(&event.event_id),
+            raw: &whole,
+            reason: &reason,
+            time: event.time,
+        };
+        retry(RetryPolicy::COMMIT, &tokio_util::sync::CancellationToken::new(), || lake.quarantine(&record)).await?;
+        tracing::error!(shard = %self.shard, %position, reason, "change put into quarantine");
+        Ok(false)
+    }
+
+    /// Waits until the budget has room, after sending what there is if this writer shall give some.
+    async fn make_room(&mut self) -> Result<(), RouteError> {
+        while self.share.admit().await == Admission::CloseOwn {
+            self.release();
+            let before = self.outbox.len();
+            self.send_until(|writer| writer.outbox.len() < before || writer.is_empty()).await?;
+            if self.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, position: Position, destination: Destination) {
+        let data = Bytes::copy_from_slice(&self.line);
+        self.gathering.events += 1;
+        self.gathering.bytes += data.len();
+        let now = Instant::now();
+        self.gathering.since.get_or_insert(now);
+        self.overhead += overhead(&destination);
+        self.outbox.push(position, destination, data, now);
+        self.share.hold(self.outbox.bytes() + self.overhead);
+    }
+
+    /// The batch is complete: it may be sent.
+    fn release(&mut self) {
+        self.released = self.outbox.next_id();
+        self.gathering = Gathering::default();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    /// Sends, and waits out back-offs, until `done`.
+    async fn send_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), RouteError> {
+        loop {
+            self.send_released().await?;
+            if done(self) {
+                return Ok(());
+            }
+            // What could not be sent waits for something.
+            sleep_until(self.backoffs.next_attempt().unwrap_or_else(Instant::now)).await;
+        }
+    }
+
+    /// Sends everything that is released and need not wait. Calls fail at most once in this, and so does each lane: it ends.
+    async fn send_released(&mut self) -> Result<(), RouteError> {
+        let begun = Instant::now();
+        let batch = self.shared.batch;
+        let limits = Limits { events: batch.records, bytes: batch.bytes.min(LARGEST_REQUEST), aggregate: self.shared.aggregate };
+        let mut listed = false;
+        while !self.backoffs.is_paused(begun) {
+            let shards = self.shared.shards.current();
+            let released = self.outbox.pending().take_while(|(id, _)| *id < self.released);
+            let plan = plan(released, &shards, |lane| self.backoffs.held(lane, begun), &limits);
+            if plan.records.is_empty() {
+                self.backoffs.nothing_to_send(begun);
+                break;
+            }
+            if (plan.unmapped || self.map_is_stale) && !std::mem::replace(&mut listed, true) {
+                self.list_shards(&shards).await?;
+            } else {
+                self.call(plan.records, &shards).await?;
+            }
+        }
+        // Holding nothing answers a request for memory; what is left is stated anew.
+        self.share.hold(0);
+        self.share.hold(self.outbox.bytes() + self.overhead);
+        Ok(())
+    }
+
+    /// Looks for a newer map. Without one records go where they went, and each answer tells whether that was right.
+    async fn list_shards(&mut self, known: &Arc<ShardMap>) -> Result<(), RouteError> {
+        match self.shared.shards.newer(known, self.shared.api.as_ref()).await {
+            Ok(newer) => self.map_is_stale = newer == *known,
+            Err(error) if error.is_transient() => {
+                tracing::warn!(stream = self.shared.stream, %error, "the shards cannot be listed now");
+                self.map_is_stale = true;
+            }
+            Err(error) => return Err(route_error(format!("list the shards of the Kinesis stream '{}'", self.shared.stream), error)),
+        }
+        Ok(())
+    }
+
+    async fn call(&mut self, records: Vec<PlannedRecord>, shards: &Arc<ShardMap>) -> Result<(), RouteError> {
+        self.shared.counters.call();
+        let answers = match self.shared.api.put(&records).await {
+            Ok(answers) => answers,
+            Err(error) => return self.call_failed(error, records.len()),
+        };
+        self.backoffs.call_succeeded();
+        let elsewhere = |aggregated: bool| {
+            let mut answered = records.iter().zip(&answers);
+            answered.any(|(record, answer)| record.is_aggregated() == aggregated && went_elsewhere(record, answer))
+        };
+        self.map_is_stale |= elsewhere(false);
+        // A record of one event is right wherever it is; whether an aggregated one is, only a newer map can tell.
+        if elsewhere(true) {
+            self.list_shards(shards).await?;
+        }
+        let shards = self.shared.shards.current();
+        for (record, answer) in records.iter().zip(&answers) {
+            self.apply(record, answer, judge(record, answer, &shards))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, record: &PlannedRecord, answer: &Answer, verdict: Verdict) -> Result<(), RouteError> {
+        let counters = &self.shared.counters;
+        if let Answer::Taken(_) = answer {
+            counters.taken(record.data.len(), PAYLOAD_UNIT);
+        }
+        if verdict == Verdict::Delivered {
+            counters.acknowledged(record.entries.len());
+            self.backoffs.lane_succeeded(&record.lane);
+            self.acknowledge(record);
+            return Ok(());
+        }
+        counters.retried(1);
+        if verdict == Verdict::Misplaced {
+            counters.misplaced();
+        }
+        let Some(through) = record.entries.last() else { return Ok(()) };
+        tracing::debug!(shard = %self.shard, lane = ?record.lane, ?answer, "a record is sent again");
+        self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| self.lane_gave_up(&record.lane, answer, gave_up))
+    }
+
+    fn acknowledge(&mut self, record: &PlannedRecord) {
+        for id in &record.entries {
+            if let Some(entry) = self.outbox.acknowledge(*id) {
+                self.overhead -= overhead(&entry.key);
+            }
+        }
+    }
+
+    /// Nothing is known of what became of the records: all of them are sent again.
+    fn call_failed(&mut self, error: AwsError, records: usize) -> Result<(), RouteError> {
+        if !error.is_transient() {
+            return Err(route_error(self.doing(), error));
+        }
+        self.shared.counters.retried(records);
+        tracing::debug!(shard = %self.shard, %error, "a call is made again");
+        self.backoffs.call_failed().map_err(|gave_up| {
+            let mut failed = route_error(self.doing(), error);
+            failed.hint = format!("no call succeeded for {} s: {}", gave_up.after.as_secs(), failed.hint);
+            failed
+        })
+    }
+
+    fn lane_gave_up(&self, lane: &Lane, answer: &Answer, GaveUp { after }: GaveUp) -> RouteError {
+        let place = match lane {
+            Lane::Shard(shard) => format!("shard {shard} of the stream"),
+            Lane::Key(key) => format!("the shard with the hash key {key}"),
+        };
+        let seconds = after.as_secs();
+        let hint = match answer {
+            Answer::Taken(landed) => format!(
+                "for {seconds} s aggregated records for {place} have landed on {landed}, which does not take all of their keys: see that the \
+                 stream's RecordDistributionStrategy is USER_PARTITION_KEY, and that ListShards tells of its reshards"
+            ),
+            Answer::Refused { code, message } if code == THROTTLED => format!(
+                "{place} has refused records for {seconds} s ({code}: {message}): add shards to the stream, or use an on-demand stream; if one \
+                 item alone changes that often, no shard can take it"
+            ),
+            Answer::Refused { code, message } => {
+                format!("{place} has refused records for {seconds} s ({code}: {message}): see the AWS Health Dashboard for Kinesis")
+            }
+        };
+        RouteError { doing: self.doing(), hint, source: None }
+    }
+
+    fn doing(&self) -> String {
+        format!("put changes of shard {} into the Kinesis stream '{}'", self.shard, self.shared.stream)
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Delivered,
+    /// It is not in the stream.
+    Refused,
+    /// It is in the stream, on a shard to which not all of its keys belong. Readers that look at the keys, as the Kinesis Client Library does,
+    /// pass over the whole of it.
+    Misplaced,
+}
+
+fn judge(record: &PlannedRecord, answer: &Answer, shards: &ShardMap) -> Verdict {
+    match answer {
+        Answer::Refused { .. } if mutant::armed(Mutant::AcknowledgeFailed) => Verdict::Delivered,
+        Answer::Refused { .. } => Verdict::Refused,
+        Answer::Taken(_) if !record.is_aggregated() || !went_elsewhere(record, answer) => Verdict::Delivered,
+        Answer::Taken(_) if mutant::armed(Mutant::TrustStaleMap) => Verdict::Delivered,
+        Answer::Taken(landed) => {
+            let (least, greatest) = record.hash_keys;
+            let belongs = shards.range(landed).is_some_and(|range| range.contains(least) && range.contains(greatest));
+            if belongs { Verdict::Delivered } else { Verdict::Misplaced }
+        }
+    }
+}
+
+/// Whether the record is on another shard than the map foretold.
+fn went_elsewhere(record: &PlannedRecord, answer: &Answer) -> bool {
+    matches!((&record.lane, answer), (Lane::Shard(foretold), Answer::Taken(landed)) if foretold != landed)
+}
+
+fn overhead(destination: &Destination) -> usize {
+    ENTRY_OVERHEAD + destination.partition_key.len()
+}
+
+#[cfg(test)]
+mod tests;

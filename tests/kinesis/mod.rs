@@ -1,0 +1,3 @@
+//! What headwater writes to Kinesis, as others read it.
+
+mod aggregation;
