@@ -128,12 +128,6 @@ impl Kinesis {
         self.stream(stream)?.throttle(shard, until)
     }
 
-    /// Drops all records of a shard but the `keep_last` newest, however young they are. Gives how many were dropped.
-    pub fn trim_through(&mut self, stream: &str, shard: ShardId, keep_last: usize, now: i64, journal: &Journal) -> Result<usize, ApiError> {
-        self.trim(now, journal);
-        self.stream(stream)?.trim_through(shard, keep_last, now, journal)
-    }
-
     /// The least position behind everything that happened to a stream; `None` when there is no such stream.
     pub(crate) fn tip(&self, stream: &str) -> Option<SequenceNumber> {
         self.streams.get(stream).map(DataStream::tip)

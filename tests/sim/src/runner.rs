@@ -151,7 +151,6 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::SplitKinesis { pick } => history.split_kinesis(*pick)?,
         Step::MergeKinesis { pick } => history.merge_kinesis(*pick)?,
         Step::ThrottleKinesis { pick, length } => history.throttle_kinesis(*pick, *length)?,
-        Step::TrimKinesis { pick, keep } => history.trim_kinesis(*pick, *keep),
         Step::Disable => history.disable_stream()?,
         Step::Enable => history.enable_stream()?,
         Step::Jump { by } => history.jump(*by),

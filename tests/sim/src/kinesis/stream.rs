@@ -127,15 +127,6 @@ impl DataStream {
         });
     }
 
-    /// Drops all records of a shard but the newest ones, however young, and tells how many.
-    pub(super) fn trim_through(&mut self, id: ShardId, keep_last: usize, now: i64, journal: &Journal) -> Result<usize, ApiError> {
-        let no_shard = self.no_shard(&id.to_string());
-        let shard = self.shards.get_mut(&id).ok_or(no_shard)?;
-        let count = shard.records.len().saturating_sub(keep_last);
-        shard.drop_oldest(count, &self.name, now, journal);
-        Ok(count)
-    }
-
     /// The least position behind everything that happened so far.
     pub(super) fn tip(&self) -> SequenceNumber {
         SequenceNumber::new(self.created, self.count + 1, ShardId(0))

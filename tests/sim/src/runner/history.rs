@@ -136,7 +136,7 @@ impl History {
     pub(super) fn trim_early(&mut self, pick: usize, keep: usize) {
         let now = self.cloud.clock.now();
         let state = &mut *self.cloud.state();
-        let begun: Vec<(String, String)> = leases(&state.tables, LEASES)
+        let begun: Vec<(String, String)> = leases(&state.tables)
             .filter(|(_, lease)| matches!(lease.checkpoint, Checkpoint::At(_)))
             .map(|(shard, lease)| (lease.stream, shard))
             .collect();
@@ -149,7 +149,7 @@ impl History {
     /// Disables the stream. Only one that is being replicated: what came and went before the first start is nobody's concern.
     pub(super) fn disable_stream(&mut self) -> anyhow::Result<()> {
         let stream = self.stream();
-        if leases(&self.cloud.state().tables, LEASES).all(|(_, lease)| Some(lease.stream) != stream) {
+        if leases(&self.cloud.state().tables).all(|(_, lease)| Some(lease.stream) != stream) {
             return Ok(());
         }
         self.enabled = false;
@@ -223,9 +223,9 @@ impl History {
     }
 }
 
-/// The leases of a table, by key.
-fn leases(tables: &Tables, table: &str) -> impl Iterator<Item = (String, Lease)> {
-    tables.items(table).into_iter().flatten().filter_map(|item| match item.get("leaseKey") {
+/// The leases on the table's stream, by shard.
+fn leases(tables: &Tables) -> impl Iterator<Item = (String, Lease)> {
+    tables.items(LEASES).into_iter().flatten().filter_map(|item| match item.get("leaseKey") {
         Some(AttributeValue::S(shard)) => Some((shard.clone(), Lease::read(item)?)),
         _ => None,
     })

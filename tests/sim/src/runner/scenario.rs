@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
-pub use kinesis::{KinesisMakeUp, Route};
+pub use kinesis::{KinesisMakeUp, Route, WorkerMakeUp};
 
 /// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
 const BEGINS_AT: i64 = 1_795_229_940_000;
@@ -109,13 +109,6 @@ pub enum Step {
         /// For how long.
         length: Duration,
     },
-    /// The Kinesis stream trims a shard before its retention period is over.
-    TrimKinesis {
-        /// Which.
-        pick: usize,
-        /// How many of its records stay.
-        keep: usize,
-    },
     /// The stream is disabled.
     Disable,
     /// A new stream is enabled.
@@ -181,9 +174,7 @@ impl Scenario {
     fn draw_kinesis(&mut self) {
         let length = self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1));
         let drawn = kinesis::draw(self.seed, length, self.service.workers, self.rules.is_empty());
-        let loses_leases = self.steps.iter().any(|(_, step)| *step == Step::LoseLeases);
-        // What was trimmed is not missed by those who have forgotten that they stood before it.
-        self.steps.extend(drawn.steps.into_iter().filter(|(_, step)| !(loses_leases && matches!(step, Step::TrimKinesis { .. }))));
+        self.steps.extend(drawn.steps);
         self.steps.sort_by_key(|(at, _)| *at);
         self.rules.extend(drawn.rules);
         self.kinesis = Some(drawn.make_up);
@@ -355,7 +346,6 @@ impl fmt::Display for Step {
             Self::SplitKinesis { .. } => f.write_str("a shard of Kinesis splits"),
             Self::MergeKinesis { .. } => f.write_str("two shards of Kinesis merge"),
             Self::ThrottleKinesis { length, .. } => write!(f, "a shard of Kinesis takes nothing for {length:?}"),
-            Self::TrimKinesis { keep, .. } => write!(f, "a shard of Kinesis is trimmed early, down to {keep} records"),
             Self::Disable => f.write_str("the stream is disabled"),
             Self::Enable => f.write_str("a new stream is enabled"),
             Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
@@ -424,6 +414,6 @@ mod tests {
             assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
             kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 19, "{kinds:?}");
+        assert_eq!(kinds.len(), 18, "{kinds:?}");
     }
 }

@@ -9,9 +9,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use headwater::config::Settings;
+use headwater::config::{Settings, Stages};
 
-use super::scenario::{KinesisMakeUp, Scenario};
+use super::scenario::{KinesisMakeUp, Scenario, WorkerMakeUp};
 use super::{BUCKET, DELIVER_LEASES, KINESIS, LEASES, PREFIX, TABLE};
 
 /// How the service calls AWS outside the simulator.
@@ -19,10 +19,14 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The settings of one of the scenario's workers.
 pub(super) fn settings(scenario: &Scenario, worker: usize) -> anyhow::Result<Settings> {
-    headwater::config::parse(&configuration(scenario, worker), Path::new("/")).map_err(|error| anyhow::anyhow!("{error}"))
+    let mut settings = headwater::config::parse(&configuration(scenario), Path::new("/")).map_err(|error| anyhow::anyhow!("{error}"))?;
+    if let Some(WorkerMakeUp { captures, delivers }) = scenario.kinesis.as_ref().and_then(|kinesis| kinesis.workers.get(worker)) {
+        settings.stages = Stages { capture: *captures, deliver: *delivers };
+    }
+    Ok(settings)
 }
 
-fn configuration(scenario: &Scenario, worker: usize) -> String {
+fn configuration(scenario: &Scenario) -> String {
     let service = scenario.service;
     let mut text = format!(
         r#"
@@ -45,7 +49,8 @@ fn configuration(scenario: &Scenario, worker: usize) -> String {
         max_size = service.max_size,
         max_age = service.max_age.as_millis(),
     );
-    if let Some(KinesisMakeUp { aggregation, aggregation_max_size, batch_size, batching_window, delivers, .. }) = &scenario.kinesis {
+    if let Some(kinesis) = &scenario.kinesis {
+        let KinesisMakeUp { aggregation, aggregation_max_size, batch_size, batching_window, .. } = kinesis;
         let window = batching_window.as_millis();
         // Writing to a String cannot fail.
         let _ = write!(
@@ -61,7 +66,7 @@ fn configuration(scenario: &Scenario, worker: usize) -> String {
         maximum_batching_window = "{window}ms"
         "#
         );
-        if delivers.get(worker) == Some(&true) {
+        if kinesis.is_delivered() {
             let _ = write!(
                 text,
                 r#"
@@ -93,19 +98,23 @@ mod tests {
     use crate::runner::scenario::Route;
 
     #[test]
-    fn every_scenario_of_the_lake_has_settings() {
+    fn every_scenario_has_settings() {
         for seed in 0..50 {
             settings(&Scenario::draw(seed, Route::Lake), 0).unwrap();
+            settings(&Scenario::draw(seed, Route::Kinesis), 0).unwrap();
         }
     }
 
     #[test]
-    fn only_the_workers_that_deliver_are_told_to() {
+    fn a_worker_does_what_its_scenario_says() {
         let mut scenario = Scenario::draw(1, Route::Kinesis);
         let Some(kinesis) = &mut scenario.kinesis else { panic!("Kinesis is in the path") };
-        kinesis.delivers = vec![true, false];
-        let [first, second] = [0, 1].map(|worker| configuration(&scenario, worker));
-        assert!(first.contains("[deliver]") && first.contains("application = \"headwater-orders-deliver\""));
-        assert!(!second.contains("[deliver]") && second.contains("kind = \"kinesis\""));
+        kinesis.workers =
+            [(true, true), (false, true), (true, false)].map(|(captures, delivers)| WorkerMakeUp { captures, delivers }).to_vec();
+        for (number, stages) in [(true, true), (false, true), (true, false)].into_iter().enumerate() {
+            let settings = settings(&scenario, number).unwrap();
+            assert_eq!((settings.stages.capture, settings.stages.deliver), stages);
+            assert_eq!(settings.deliver.unwrap().application, "headwater-orders-deliver");
+        }
     }
 }

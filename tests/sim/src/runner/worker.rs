@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use headwater::aws::Failure;
-use headwater::capture::CaptureError;
 use headwater::clock::WallClock;
 use headwater::config::Settings;
+use headwater::consumer::ConsumerError;
 use headwater::pipeline::{Pipeline, StartError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -195,19 +195,21 @@ fn note_unclean(unclean: &Mutex<Vec<String>>, what: String) {
 }
 
 /// Whether the service may end so: a service stayed away, or a person is needed. A request that was wrong in itself is the service's own fault.
-fn may_end(error: &CaptureError) -> bool {
+fn may_end(error: &ConsumerError) -> bool {
     match error {
-        CaptureError::Aws(error) => !matches!(error.failure, Failure::Invalid | Failure::Denied),
-        CaptureError::Route(_) | CaptureError::Quarantine { .. } => true,
-        CaptureError::Gap(_) | CaptureError::Task(_) => false,
+        ConsumerError::Aws(error) => !matches!(error.failure, Failure::Invalid | Failure::Denied),
+        ConsumerError::Route(_) | ConsumerError::Quarantine { .. } => true,
+        ConsumerError::Gap(_) | ConsumerError::Task(_) => false,
     }
 }
 
 /// Whether the service may refuse to start so.
 fn may_not_start(error: &StartError) -> bool {
     match error {
-        StartError::Aws { source, .. } => !matches!(source.failure, Failure::Invalid | Failure::Denied),
-        StartError::Lake(_) | StartError::StreamDisabled(_) => true,
+        StartError::Aws { source, .. } | StartError::Kinesis { source, .. } => {
+            !matches!(source.failure, Failure::Invalid | Failure::Denied)
+        }
+        StartError::Lake(_) | StartError::StreamDisabled(_) | StartError::Route(_) => true,
         StartError::MissingTable(_)
         | StartError::NoStream(_)
         | StartError::WrongView { .. }

@@ -5,12 +5,10 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde_json::json;
 
+use super::super::KINESIS;
 use super::super::scenario::KinesisMakeUp;
-use super::super::{DELIVER_LEASES, KINESIS};
-use super::{History, leases};
-use crate::check::ledger::Checkpoint;
+use super::History;
 use crate::item::AttributeValue;
-use crate::kinesis::ShardId;
 
 /// No split makes more open shards than this.
 const MOST_SHARDS: usize = 8;
@@ -60,21 +58,6 @@ impl History {
         let throttled = state.kinesis.throttle(KINESIS, open[pick % open.len()], until);
         *self.counts.entry("throttled shards of Kinesis").or_default() += 1;
         throttled.map_err(|error| anyhow!("throttle a shard of Kinesis: {error}"))
-    }
-
-    /// Trims a shard although its records are young. Only one that deliver has a checkpoint in: nobody can miss what was never read.
-    pub(in super::super) fn trim_kinesis(&mut self, pick: usize, keep: usize) {
-        let now = self.cloud.clock.now();
-        let state = &mut *self.cloud.state();
-        let begun: Vec<ShardId> = leases(&state.tables, DELIVER_LEASES)
-            .filter(|(_, lease)| matches!(lease.checkpoint, Checkpoint::At(_)))
-            .filter_map(|(key, _)| ShardId::parse(key.rsplit(':').next()?))
-            .collect();
-        if let Some(shard) = begun.get(pick % begun.len().max(1)) {
-            // The shard may have been forgotten meanwhile, and then there is nothing to trim.
-            let _ = state.kinesis.trim_through(KINESIS, *shard, keep, now, &self.cloud.journal);
-            *self.counts.entry("early trims of Kinesis").or_default() += 1;
-        }
     }
 
     /// Writes an item whose change does not fit into a record.

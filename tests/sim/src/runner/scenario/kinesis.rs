@@ -53,14 +53,23 @@ pub struct KinesisMakeUp {
     pub batch_size: u64,
     /// `kinesis.maximum_batching_window`.
     pub batching_window: Duration,
-    /// For each worker, whether it delivers from the stream into the lake. None does when the history ends at Kinesis.
-    pub delivers: Vec<bool>,
+    /// What each worker does. None delivers when the history ends at Kinesis.
+    pub workers: Vec<WorkerMakeUp>,
+}
+
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerMakeUp {
+    /// Whether it brings the table's changes to Kinesis.
+    pub captures: bool,
+    /// Whether it delivers them from there into the lake.
+    pub delivers: bool,
 }
 
 impl KinesisMakeUp {
     /// Whether any worker delivers.
     pub fn is_delivered(&self) -> bool {
-        self.delivers.contains(&true)
+        self.workers.iter().any(|worker| worker.delivers)
     }
 }
 
@@ -75,19 +84,21 @@ pub(super) struct Drawn {
 pub(super) fn draw(seed: u64, length: Duration, workers: usize, calm: bool) -> Drawn {
     let mut rng = Rng::with_seed(seed ^ CONTENTS);
     let rng = &mut rng;
-    // Without leases on one side the whole path is still there on the other.
     let is_delivered = rng.u8(0..4) > 0;
-    let mut delivers: Vec<bool> = (0..workers).map(|_| is_delivered && rng.u8(0..3) > 0).collect();
-    if let (true, Some(first)) = (is_delivered, delivers.first_mut()) {
-        *first = true;
-    }
+    let worker = |number: usize| match (number, is_delivered.then(|| rng.u8(0..4))) {
+        (_, None) | (1.., Some(0)) => WorkerMakeUp { captures: true, delivers: false },
+        (1.., Some(1)) => WorkerMakeUp { captures: false, delivers: true },
+        // The first one does both, so that each is done by somebody.
+        _ => WorkerMakeUp { captures: true, delivers: true },
+    };
+    let workers = (0..workers).map(worker).collect();
     let make_up = KinesisMakeUp {
         shards: (rng.u8(0..4) > 0).then(|| rng.u32(1..=MOST_SHARDS)),
         aggregation: rng.u8(0..4) > 0,
         aggregation_max_size: rng.u64(1_000..=51_200),
         batch_size: rng.u64(1..=200),
         batching_window: Duration::from_millis(rng.u64(0..=2_000)),
-        delivers,
+        workers,
     };
     let steps = fate_of_shards(rng, length);
     let rules = if calm { Vec::new() } else { faults(rng) };
@@ -111,9 +122,6 @@ fn fate_of_shards(rng: &mut Rng, length: Duration) -> Vec<(Duration, Step)> {
     for _ in 0..rng.usize(0..=2) {
         let pick = rng.usize(..1000);
         steps.push((moment(rng, length), Step::ThrottleKinesis { pick, length: Duration::from_millis(rng.u64(200..=8_000)) }));
-    }
-    if rng.u8(0..100) < 5 {
-        steps.push((moment(rng, length), Step::TrimKinesis { pick: rng.usize(..1000), keep: rng.usize(0..5) }));
     }
     if rng.u8(0..100) < 4 {
         steps.push((moment(rng, length), Step::WriteLarge));
@@ -164,8 +172,14 @@ impl fmt::Display for KinesisMakeUp {
             write!(f, ", aggregated up to {} bytes", self.aggregation_max_size)?;
         }
         write!(f, ", batches of up to {} or {:?}", self.batch_size, self.batching_window)?;
-        let delivers: Vec<String> =
-            (0..).zip(&self.delivers).filter(|(_, delivers)| **delivers).map(|(worker, _): (usize, _)| worker.to_string()).collect();
-        if delivers.is_empty() { f.write_str(", not delivered") } else { write!(f, ", delivered by workers {}", delivers.join(", ")) }
+        for (number, worker) in self.workers.iter().enumerate() {
+            let does = match worker {
+                WorkerMakeUp { captures: true, delivers: true } => "captures and delivers",
+                WorkerMakeUp { captures: true, .. } => "captures",
+                WorkerMakeUp { .. } => "delivers",
+            };
+            write!(f, ", worker {number} {does}")?;
+        }
+        Ok(())
     }
 }
