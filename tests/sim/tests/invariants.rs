@@ -1,6 +1,6 @@
 //! The invariants, over drawn histories.
 
-use headwater_sim::runner::scenario::Scenario;
+use headwater_sim::runner::scenario::{Route, Scenario};
 use headwater_sim::runner::soak::soak;
 
 /// Enough for every kind of fault to strike many times, and few enough for every change of the code.
@@ -9,9 +9,9 @@ const SEEDS: u64 = 300;
 #[test]
 fn three_hundred_histories_break_no_invariant() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let soak = soak(0..SEEDS, threads, true, &|_| {}).unwrap();
+    let soak = soak(0..SEEDS, Some(Route::Lake), threads, true, &|_| {}).unwrap();
     for (seed, violations) in &soak.failed {
-        eprintln!("{}", Scenario::draw(*seed));
+        eprintln!("{}", Scenario::draw(*seed, Route::Lake));
         for violation in violations {
             eprintln!("  {violation}");
         }
