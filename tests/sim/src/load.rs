@@ -21,7 +21,7 @@ mod stream;
 mod template;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -138,12 +138,19 @@ impl Load {
         self.receiver.with_ledger(ledger::Ledger::clear);
     }
 
+    /// How long it took from the first page served to the last call received, if there was any.
+    pub fn took(&self) -> Option<Duration> {
+        let figures = self.figures();
+        Some(figures.last_put?.saturating_duration_since(figures.first_page?))
+    }
+
     /// What the load is, what was served and what was received of it. Seconds run from the first page to the last page served and to the last
     /// call received.
     pub fn report(&self) -> Value {
         let (received, checksum, expected) = self.receiver.with_ledger(|ledger| (ledger.received(), ledger.checksum(), ledger.expected()));
+        let took = self.took();
         let figures = self.figures();
-        let seconds = |until: Option<Instant>| Some(until?.saturating_duration_since(figures.first_page?).as_secs_f64());
+        let served = figures.last_page.zip(figures.first_page).map(|(last, first)| last.saturating_duration_since(first));
         let Settings { table, shards, records, profile, seed, .. } = &self.settings;
         json!({
             "load": { "table": table, "shards": shards, "records": records, "profile": profile.as_str(), "seed": seed },
@@ -151,10 +158,10 @@ impl Load {
                 "pages": figures.pages,
                 "records": figures.records,
                 "bytes": figures.bytes,
-                "seconds": seconds(figures.last_page),
+                "seconds": served.map(|served| served.as_secs_f64()),
             },
             "received": received,
-            "received_seconds": seconds(figures.last_put),
+            "received_seconds": took.map(|took| took.as_secs_f64()),
             "checksum": { "received": format!("{checksum:016x}"), "expected": format!("{expected:016x}") },
             "exact": received.is_exact() && checksum == expected,
         })

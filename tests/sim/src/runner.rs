@@ -29,6 +29,7 @@ use crate::server::Server;
 use coverage::Coverage;
 use history::History;
 use scenario::{Scenario, Step};
+pub use service::sdk_config;
 use worker::Fleet;
 
 /// The replicated table.

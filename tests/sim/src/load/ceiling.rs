@@ -31,6 +31,7 @@ use crate::server::{Options, Server};
 const CONNECTIONS: usize = 2;
 /// Records of a load: the client holds all of them, encoded, in about 100 MB.
 const LEAN_RECORDS: usize = 100_000;
+const ORDER_RECORDS: usize = 50_000;
 const RICH_RECORDS: usize = 20_000;
 /// Records of a call of PutRecords.
 const CALL: usize = 500;
@@ -65,6 +66,7 @@ impl Ceiling {
     pub fn measure(shards: usize, profile: Profile, each: Duration) -> anyhow::Result<Self> {
         let records = match profile {
             Profile::Lean => LEAN_RECORDS,
+            Profile::Order => ORDER_RECORDS,
             Profile::Rich => RICH_RECORDS,
         };
         Self::with(shards, records, profile, each)

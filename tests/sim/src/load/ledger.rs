@@ -16,6 +16,10 @@ pub struct Received {
     pub records: u64,
     /// Bytes of the records' data.
     pub bytes: u64,
+    /// PUT payload units, as a provisioned Kinesis stream bills them: 25 KiB or a part of them, for each record with its partition key.
+    pub payload_units: u64,
+    /// The same as an on-demand stream and Firehose bill it, in KiB: each record rounded up to 1 KiB, or to 5 KiB in Firehose.
+    pub billed_kib: u64,
     /// Changes found in the records; a record may hold several.
     pub changes: u64,
     /// Changes that had arrived before.
@@ -33,6 +37,16 @@ impl Received {
     pub fn is_exact(&self) -> bool {
         self.missing == 0 && self.repeated == 0 && self.out_of_order == 0 && self.unknown == 0
     }
+}
+
+/// What a call brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) records: usize,
+    /// Bytes of the records' data.
+    pub(super) bytes: usize,
+    pub(super) payload_units: usize,
+    pub(super) billed_kib: usize,
 }
 
 /// Keeps the books.
@@ -80,11 +94,13 @@ impl Ledger {
         self.received = Received { missing: self.plan.records() as u64, ..Received::default() };
     }
 
-    /// Enters a call with its records, their bytes and what was found in them.
-    pub(super) fn enter(&mut self, records: usize, bytes: usize, found: &[Found]) {
+    /// Enters a call with what was found in its records.
+    pub(super) fn enter(&mut self, call: Call, found: &[Found]) {
         self.received.calls += 1;
-        self.received.records += records as u64;
-        self.received.bytes += bytes as u64;
+        self.received.records += call.records as u64;
+        self.received.bytes += call.bytes as u64;
+        self.received.payload_units += call.payload_units as u64;
+        self.received.billed_kib += call.billed_kib as u64;
         for found in found {
             self.event(*found);
         }
@@ -168,10 +184,11 @@ mod tests {
         let (mut ledger, all) = ledger();
         for call in all.chunks(50) {
             assert_ne!(ledger.checksum(), ledger.expected());
-            ledger.enter(call.len(), 1_000, call);
+            ledger.enter(Call { records: call.len(), bytes: 1_000, payload_units: 2, billed_kib: 3 }, call);
         }
         assert_eq!(ledger.checksum(), ledger.expected());
-        let expected = Received { calls: 14, records: 700, bytes: 14_000, changes: 700, ..Received::default() };
+        let expected =
+            Received { calls: 14, records: 700, bytes: 14_000, payload_units: 28, billed_kib: 42, changes: 700, ..Received::default() };
         assert_eq!(ledger.received(), expected);
         assert!(expected.is_exact());
     }
@@ -180,7 +197,7 @@ mod tests {
     fn items_may_come_in_any_order_among_each_other() {
         let (mut ledger, mut all) = ledger();
         all.sort_by_key(|found| found.map(|(item, index)| (item % 7, item, index)));
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         assert!(ledger.received().is_exact());
         assert_eq!(ledger.checksum(), ledger.expected());
     }
@@ -189,7 +206,7 @@ mod tests {
     fn a_lost_change_is_missing_and_nothing_else() {
         let (mut ledger, mut all) = ledger();
         all.remove(neighbours(&all).0);
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         let received = ledger.received();
         assert_eq!((received.missing, received.repeated, received.out_of_order, received.unknown), (1, 0, 0, 0));
         assert_ne!(ledger.checksum(), ledger.expected());
@@ -200,7 +217,7 @@ mod tests {
         let (mut ledger, mut all) = ledger();
         let (early, late) = neighbours(&all);
         all.insert(late, all[early]);
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         let received = ledger.received();
         assert_eq!((received.missing, received.repeated, received.out_of_order, received.unknown), (0, 1, 0, 0));
         assert_ne!(ledger.checksum(), ledger.expected());
@@ -211,7 +228,7 @@ mod tests {
         let (mut ledger, mut all) = ledger();
         let (early, late) = neighbours(&all);
         all.swap(early, late);
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         let received = ledger.received();
         assert_eq!((received.missing, received.repeated, received.out_of_order, received.unknown), (0, 0, 1, 0));
         assert_ne!(ledger.checksum(), ledger.expected());
@@ -221,7 +238,7 @@ mod tests {
     fn what_is_no_change_is_unknown_and_enters_no_history() {
         let (mut ledger, mut all) = ledger();
         all.push(None);
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         assert_eq!(ledger.received().unknown, 1);
         assert_eq!(ledger.checksum(), ledger.expected());
         assert!(!ledger.received().is_exact());
@@ -230,10 +247,10 @@ mod tests {
     #[test]
     fn a_cleared_ledger_waits_for_everything_again() {
         let (mut ledger, all) = ledger();
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         ledger.clear();
         assert_eq!(ledger.received(), Received { missing: 700, ..Received::default() });
-        ledger.enter(all.len(), 0, &all);
+        ledger.enter(Call::default(), &all);
         assert_eq!(ledger.checksum(), ledger.expected());
     }
 
@@ -260,7 +277,7 @@ mod tests {
                 own
             };
             let same = own(&all) == own(&as_planned);
-            ledger.enter(all.len(), 0, &all);
+            ledger.enter(Call::default(), &all);
             prop_assert_eq!(ledger.received().is_exact(), same);
             prop_assert_eq!(ledger.checksum() == ledger.expected(), same);
         }

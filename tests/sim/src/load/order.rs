@@ -1,6 +1,6 @@
-//! The items of the load: sales orders, in two sizes (pure).
+//! The items of the load: sales orders, in three sizes (pure).
 //!
-//! Attributes are named as in the contract of sales orders, with a few that it does not name. The attribute `trail` marks each image with its
+//! Attributes are named as in the contract of sales orders, with some that it does not name. The attribute `trail` marks each image with its
 //! item and its version, so that whoever receives what a client made of the image can tell which one it was.
 
 use fastrand::Rng;
@@ -16,6 +16,8 @@ pub(super) const LOT: &str = "#LOTNUM";
 pub enum Profile {
     /// Six attributes, about 200 bytes of JSON an image.
     Lean,
+    /// Every attribute of the contract of sales orders, about 700 bytes of JSON an image.
+    Order,
     /// Some thirty attributes with nested maps, lists and sets, about 2 KB of JSON an image.
     Rich,
 }
@@ -25,6 +27,7 @@ impl Profile {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lean => "lean",
+            Self::Order => "order",
             Self::Rich => "rich",
         }
     }
@@ -89,17 +92,22 @@ pub(super) fn image(seed: u64, profile: Profile, history: History, item: usize, 
     let (address, region) = address(&mut rng);
     let customer = rng.usize(..100_000);
     let ordered = rng.usize(..86_400);
+    // Most orders of a shop have one position; the rich ones are there for their size.
+    let lines = if profile == Profile::Order { 1 + rng.usize(..4) * rng.usize(..2) } else { 2 + rng.usize(..3) };
     set("region", text(region));
     set("shipping_address", address);
-    set("billing_address", self::address(&mut rng).0);
-    set("items", AttributeValue::L((0..2 + rng.usize(..3)).map(|_| line(&mut rng)).collect()));
+    set("items", AttributeValue::L((0..lines).map(|_| line(&mut rng)).collect()));
     set("customer_id", text(format!("cust-{customer:05}")));
     set("customer_email", text(format!("customer{customer:05}@shop.example")));
     set("product_id", text(format!("P-{:04}", rng.usize(..10_000))));
     set("product_category", text(category));
     set("created_at", text(instant(ordered)));
-    set("updated_at", text(instant(ordered + 97 * step)));
     set("expires_at", number(1_800_000_000 + ordered));
+    if profile == Profile::Order {
+        return image;
+    }
+    set("billing_address", self::address(&mut rng).0);
+    set("updated_at", text(instant(ordered + 97 * step)));
     set("currency", text("EUR"));
     set("channel", text(["web", "app", "store", "phone"][rng.usize(..4)]));
     set("tags", AttributeValue::SS(["b2c", "fragile", "gift", "priority"][..rng.usize(1..=4)].iter().map(|tag| (*tag).into()).collect()));
@@ -181,13 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn a_lean_image_has_200_bytes_and_a_rich_one_2_kilobytes() {
+    fn images_have_200_bytes_or_700_or_2_kilobytes() {
         for item in 0..200 {
-            let (lean, rich) = (json(Profile::Lean, item, 2).len(), json(Profile::Rich, item, 2).len());
+            let [lean, order, rich] = [Profile::Lean, Profile::Order, Profile::Rich].map(|profile| json(profile, item, 2).len());
             assert!((180..250).contains(&lean), "{lean} bytes");
+            assert!((600..1_200).contains(&order), "{order} bytes");
             assert!((1_700..2_800).contains(&rich), "{rich} bytes");
         }
         assert!(image(1, Profile::Rich, HISTORY, 0, 1).len() > 25);
+    }
+
+    #[test]
+    fn an_order_has_what_the_contract_names_and_its_mark() {
+        let contract = include_str!("../../../../schemas/sales_orders.odcs.yaml");
+        let (_, properties) = contract.split_once("\n    properties:\n").unwrap();
+        let (properties, _) = properties.split_once("\n    quality:\n").unwrap();
+        let named = properties.lines().filter_map(|line| line.strip_prefix("      - name: "));
+        let expected: std::collections::BTreeSet<&str> = named.chain(["trail"]).collect();
+        let order = image(1, Profile::Order, HISTORY, 0, 1);
+        assert_eq!(order.keys().map(String::as_str).collect::<std::collections::BTreeSet<_>>(), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::digits::digits;
-use super::ledger::Ledger;
+use super::ledger::{Call, Ledger};
 use super::payload::Reader;
 use super::plan::Plan;
 use super::producer::Shards;
@@ -87,12 +87,23 @@ struct Datum<'a> {
 struct Limits {
     record: usize,
     call: usize,
+    /// What a record is rounded up to before it is billed, in KiB.
+    billed_kib: usize,
+    /// Bytes of a PUT payload unit, where there are any.
+    payload_unit: Option<usize>,
     /// The code of the error for a record that is too large.
     large_record: &'static str,
 }
 
-const KINESIS: Limits = Limits { record: KINESIS_RECORD, call: KINESIS_CALL, large_record: "InvalidArgumentException" };
-const FIREHOSE: Limits = Limits { record: FIREHOSE_RECORD, call: FIREHOSE_CALL, large_record: "ValidationException" };
+const KINESIS: Limits = Limits {
+    record: KINESIS_RECORD,
+    call: KINESIS_CALL,
+    billed_kib: 1,
+    payload_unit: Some(25 * KIB),
+    large_record: "InvalidArgumentException",
+};
+const FIREHOSE: Limits =
+    Limits { record: FIREHOSE_RECORD, call: FIREHOSE_CALL, billed_kib: 5, payload_unit: None, large_record: "ValidationException" };
 
 impl Receiver {
     pub(super) fn new(plan: Arc<Plan>, shards: Shards) -> Self {
@@ -148,18 +159,21 @@ impl Receiver {
             return Err(constraint("records", &format!("have length between 1 and {MOST_RECORDS}, not {count}")));
         }
         let mut found = Vec::with_capacity(count);
-        let (mut data, mut bytes, mut size) = (Vec::new(), 0, 0);
+        let (mut data, mut call, mut size) = (Vec::new(), Call { records: count, ..Call::default() }, 0);
         for (text, key) in records {
             data.clear();
             if base64_simd::STANDARD.decode_append(text, &mut data).is_err() {
                 return Err(ApiError::new("SerializationException", "Data is not base64"));
             }
-            if data.len() + key > limits.record {
-                let message = format!("a record has {} bytes; at most {} are allowed", data.len() + key, limits.record);
+            let record = data.len() + key;
+            if record > limits.record {
+                let message = format!("a record has {record} bytes; at most {} are allowed", limits.record);
                 return Err(ApiError::new(limits.large_record, message));
             }
-            bytes += data.len();
-            size += data.len() + key;
+            size += record;
+            call.bytes += data.len();
+            call.billed_kib += limits.billed_kib * record.div_ceil(limits.billed_kib * KIB);
+            call.payload_units += limits.payload_unit.map_or(0, |unit| record.div_ceil(unit));
             self.reader.events(&self.plan, &data, &mut |event| found.push(event));
         }
         if size > limits.call {
@@ -167,7 +181,7 @@ impl Receiver {
             return Err(ApiError::new("InvalidArgumentException", message));
         }
         let mut books = self.books();
-        books.ledger.enter(count, bytes, &found);
+        books.ledger.enter(call, &found);
         let first = books.numbered;
         books.numbered += count;
         Ok(first)

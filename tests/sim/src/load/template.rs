@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_template_shows_in_a_lot() {
-        for profile in [Profile::Lean, Profile::Rich] {
+        for profile in [Profile::Lean, Profile::Order, Profile::Rich] {
             let (_, template) = template(profile, 500);
             let mut out = Vec::new();
             template.write(&mut out, 7, 0, 500, |_| 1_700_000_000);

@@ -80,7 +80,8 @@ fn configuration(scenario: &Scenario) -> String {
     text
 }
 
-pub(super) fn sdk_config(address: SocketAddr, worker: &str) -> SdkConfig {
+/// AWS as a worker of the service sees it that is pointed at a simulator: no TLS, and the worker's name as its access key.
+pub fn sdk_config(address: SocketAddr, worker: &str) -> SdkConfig {
     let credentials = Credentials::new(worker, "secret", None, None, "headwater-sim");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())

@@ -70,7 +70,8 @@ fn put_records_answers_every_record_and_counts_it() {
     assert_eq!(numbers.len(), RECORDS);
     assert!(numbers.iter().all(|number| number.len() == 56));
     let bytes = lines.iter().map(String::len).sum::<usize>() as u64;
-    assert_eq!(books(&receiver), Received { calls: 3, records: 1_200, bytes, changes: 1_200, ..Received::default() });
+    let billed = Received { payload_units: 1_200, billed_kib: 1_200, ..Received::default() };
+    assert_eq!(books(&receiver), Received { calls: 3, records: 1_200, bytes, changes: 1_200, ..billed });
     assert!(receiver.with_ledger(|ledger| ledger.checksum() == ledger.expected()));
 }
 
@@ -85,6 +86,17 @@ fn put_record_batch_takes_several_events_in_a_record() {
     let books = books(&receiver);
     assert_eq!((books.records, books.changes, books.missing), (172, 1_200, 0));
     assert!(books.is_exact());
+}
+
+#[test]
+fn each_record_is_rounded_up_as_its_service_bills_it() {
+    let receiver = receiver(1);
+    let of = |size: usize| STANDARD.encode(vec![b'x'; size]);
+    // The partition key has one byte.
+    put_encoded(&receiver, &[of(25 * KIB - 1), of(25 * KIB), of(10)]).unwrap();
+    assert_eq!((books(&receiver).payload_units, books(&receiver).billed_kib), (1 + 2 + 1, 25 + 26 + 1));
+    put_batch_encoded(&receiver, &[of(10), of(5 * KIB), of(5 * KIB + 1)]).unwrap();
+    assert_eq!((books(&receiver).payload_units, books(&receiver).billed_kib), (4, 52 + 5 + 5 + 10));
 }
 
 #[test]
