@@ -1,7 +1,7 @@
 //! The flat change event, from the bytes of a GetRecords page to a row of the lake.
 //!
 //! A record is decoded once ([`decode`]), flattened once ([`flatten`]) and encoded once ([`encode`], or the Parquet writer of
-//! [`crate::lake`]). Everything here is pure: no I/O, no clock. The rule that holds throughout is *exact-values*: from an event and
+//! [`crate::lake`]); what reads lines takes them back into events by the same schema ([`parse`]). Everything here is pure: no I/O, no clock. The rule that holds throughout is *exact-values*: from an event and
 //! its [`TableSchema`](crate::contract::TableSchema) both images can be rebuilt exactly ([`restore`]).
 
 mod cell;
@@ -12,6 +12,7 @@ pub mod flatten;
 mod instant;
 mod json;
 pub mod number;
+pub mod parse;
 mod plain_json;
 mod position;
 pub mod restore;

@@ -1,7 +1,10 @@
 //! Change events into newline-delimited JSON.
 //!
 //! One object a line. Columns come in a fixed order: metadata, keys, `<col>`, `old_<col>`, `cdc_extra`, `old_cdc_extra`. Null columns are
-//! left out. Timestamps are in the text form that Athena reads.
+//! left out. Timestamps are in the text form that Athena reads. [`parse`](super::parse) reads the lines back.
+//!
+//! An event whose line is too large for its way is stored apart, as a claim, and a pointer line goes in its stead: the metadata with
+//! `cdc_claim_check` behind it, and the keys.
 
 use super::json::escaped;
 use super::number::Number;
@@ -9,9 +12,11 @@ use super::{Cell, ChangeEvent, Side, instant};
 use crate::contract::{Column, ColumnType, TableSchema};
 
 /// Fraction digits of `cdc_time`, which is in milliseconds in every format of the lake.
-const TIME_PLACES: usize = 3;
+pub(super) const TIME_PLACES: usize = 3;
 /// Fraction digits of timestamp columns.
-const COLUMN_PLACES: usize = 6;
+pub(super) const COLUMN_PLACES: usize = 6;
+/// Before the names of the columns of the image before the change.
+pub(super) const OLD_PREFIX: &str = "old_";
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// How decimals are written.
@@ -26,6 +31,35 @@ pub enum Decimals {
 
 /// Appends the event as one line, with its line feed. The event was flattened by this schema.
 pub fn write_ndjson(event: &ChangeEvent<'_>, schema: &TableSchema, decimals: Decimals, out: &mut Vec<u8>) {
+    push_metadata(out, event, schema);
+    push_keys(out, event, schema);
+    let sides = [("", &event.new), (OLD_PREFIX, &event.old)];
+    for (prefix, side) in sides {
+        if let Some(side) = side {
+            push_cells(out, prefix, schema, side, decimals);
+        }
+    }
+    for (prefix, side) in sides {
+        if let Some(extra) = side.as_ref().and_then(|side| side.extra.as_deref()) {
+            push_member(out, prefix, "cdc_extra");
+            push_text(out, extra);
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a line, with its line feed, that stands for the event and says where the whole of it is stored: `location` is below the
+/// table's folder of the lake.
+pub fn write_pointer(event: &ChangeEvent<'_>, location: &str, schema: &TableSchema, out: &mut Vec<u8>) {
+    push_metadata(out, event, schema);
+    push_member(out, "", "cdc_claim_check");
+    push_text(out, location);
+    push_keys(out, event, schema);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends the opening brace and the members that every line has.
+fn push_metadata(out: &mut Vec<u8>, event: &ChangeEvent<'_>, schema: &TableSchema) {
     out.extend_from_slice(b"{\"cdc_event_id\":");
     push_text(out, &event.event_id);
     out.extend_from_slice(b",\"cdc_op\":\"");
@@ -51,23 +85,13 @@ pub fn write_ndjson(event: &ChangeEvent<'_>, schema: &TableSchema, decimals: Dec
         push_text(out, name);
     }
     out.push(b']');
+}
+
+fn push_keys(out: &mut Vec<u8>, event: &ChangeEvent<'_>, schema: &TableSchema) {
     for (key, text) in schema.keys.iter().zip(&event.keys) {
         push_member(out, "", &key.column);
         push_text(out, text);
     }
-    let sides = [("", &event.new), ("old_", &event.old)];
-    for (prefix, side) in sides {
-        if let Some(side) = side {
-            push_cells(out, prefix, schema, side, decimals);
-        }
-    }
-    for (prefix, side) in sides {
-        if let Some(extra) = side.as_ref().and_then(|side| side.extra.as_deref()) {
-            push_member(out, prefix, "cdc_extra");
-            push_text(out, extra);
-        }
-    }
-    out.extend_from_slice(b"}\n");
 }
 
 fn push_cells(out: &mut Vec<u8>, prefix: &str, schema: &TableSchema, side: &Side<'_>, decimals: Decimals) {

@@ -8,6 +8,15 @@ const MICROS_PER_SECOND: i64 = 1_000_000;
 const EPOCH_FROM_MARCH_0000: i64 = 719_468;
 const DAYS_PER_400_YEARS: i64 = 146_097;
 
+/// Microseconds of the last fraction digit that a format has.
+pub(super) const fn unit(format: TimestampFormat) -> i64 {
+    match format {
+        TimestampFormat::Seconds => MICROS_PER_SECOND,
+        TimestampFormat::Millis => 1_000,
+        TimestampFormat::Micros => 1,
+    }
+}
+
 /// Fraction digits of a format.
 const fn fraction_digits(format: TimestampFormat) -> usize {
     match format {
@@ -19,21 +28,36 @@ const fn fraction_digits(format: TimestampFormat) -> usize {
 
 /// Microseconds since the epoch, if `text` is spelled exactly as [`rfc3339`] spells that instant.
 pub(super) fn parse_rfc3339(text: &str, format: TimestampFormat) -> Option<i64> {
-    let (date_time, fraction) = text.strip_suffix('Z')?.as_bytes().split_at_checked("YYYY-MM-DDTHH:MM:SS".len())?;
-    let number = |digits: &[u8]| -> Option<i64> {
-        digits.iter().try_fold(0_i64, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
-    };
-    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1] = *date_time else {
+    parse_instant(text.strip_suffix('Z')?, b'T', fraction_digits(format))
+}
+
+/// Microseconds since the epoch, if `text` is spelled as [`push_sql`] spells an instant with that number of fraction digits; of those
+/// with a year of four digits, that is, which are all that an item or a clock can give.
+pub(super) fn parse_sql(text: &str, places: usize) -> Option<i64> {
+    parse_instant(text, b' ', places)
+}
+
+/// Reads what [`push_instant`] writes, of years with four digits.
+fn parse_instant(text: &str, separator: u8, places: usize) -> Option<i64> {
+    let (date_time, fraction) = text.as_bytes().split_at_checked("YYYY-MM-DDTHH:MM:SS".len())?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, between, h0, h1, b':', i0, i1, b':', s0, s1] = *date_time else {
         return None;
     };
+    if between != separator {
+        return None;
+    }
     let (year, month, day) = (number(&[y0, y1, y2, y3])?, number(&[m0, m1])?, number(&[d0, d1])?);
     let (hour, minute, second) = (number(&[h0, h1])?, number(&[i0, i1])?, number(&[s0, s1])?);
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = match (fraction, fraction_digits(format)) {
-        ([], 0) => 0,
-        ([b'.', digits @ ..], places @ 3..) if digits.len() == places => number(digits)? * if places == 3 { 1_000 } else { 1 },
+    let micros = match fraction {
+        [] if places == 0 => 0,
+        [b'.', digits @ ..] if digits.len() == places => match places {
+            3 => number(digits)? * 1_000,
+            6 => number(digits)?,
+            _ => return None,
+        },
         _ => return None,
     };
     let days = days_since_epoch(year, month, day);
@@ -42,6 +66,11 @@ pub(super) fn parse_rfc3339(text: &str, format: TimestampFormat) -> Option<i64> 
         return None;
     }
     Some((days * SECONDS_PER_DAY + hour * 3_600 + minute * 60 + second) * MICROS_PER_SECOND + micros)
+}
+
+/// The value of decimal digits; few enough not to overflow.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0_i64, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
 }
 
 /// RFC 3339 in UTC; `None` if the format cannot spell the instant: it has a finer fraction, or no year of four digits.
@@ -178,12 +207,28 @@ mod tests {
         assert_eq!(rfc3339(i64::MAX, TimestampFormat::Micros), None, "a year of six digits");
     }
 
+    #[test]
+    fn the_text_that_athena_reads_is_no_rfc_3339() {
+        let (sql, micros) = ("2026-11-21 03:00:00.123", 1_795_230_000_123_000);
+        assert_eq!(parse_sql(sql, 3), Some(micros));
+        assert_eq!(parse_sql("2026-11-21 03:00:00.123000", 6), Some(micros));
+        for (text, places) in
+            [(sql, 0), (sql, 6), ("2026-11-21 03:00:00", 3), ("2026-11-21T03:00:00.123", 3), ("2026-11-21 03:00:00.123Z", 3)]
+        {
+            assert_eq!(parse_sql(text, places), None, "{text}");
+        }
+        assert_eq!(parse_rfc3339("2026-11-21 03:00:00.123Z", TimestampFormat::Millis), None);
+    }
+
     proptest! {
         #[test]
         fn every_instant_of_four_digit_years_comes_back(seconds in -62_135_596_800_i64..=253_402_300_799, micros in 0_i64..1_000_000) {
             let micros = seconds * MICROS_PER_SECOND + micros;
             let text = rfc3339(micros, TimestampFormat::Micros).unwrap();
             prop_assert_eq!(parse_rfc3339(&text, TimestampFormat::Micros), Some(micros));
+            let mut sql = Vec::new();
+            push_sql(&mut sql, micros, 6);
+            prop_assert_eq!(parse_sql(std::str::from_utf8(&sql).unwrap(), 6), Some(micros));
             prop_assert_eq!(text, jiff::Timestamp::from_microsecond(micros).unwrap().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
         }
     }

@@ -1,7 +1,7 @@
 //! Properties of the whole path: wire → record → event → line, and back.
 
 mod arbitrary;
-mod line;
+mod lines;
 mod sdk;
 
 use std::collections::BTreeSet;
@@ -10,7 +10,6 @@ use proptest::prelude::*;
 
 use self::arbitrary::{Change, change, wire_page};
 use super::decode::{Decoded, parse_page, parse_record};
-use super::encode::{Decimals, write_ndjson};
 use super::flatten::Flattener;
 use super::restore::{canonical_item, restore, restore_row};
 use super::{Cell, Item, StreamRecord};
@@ -69,22 +68,6 @@ proptest! {
         };
         let item = restore_row(schema, side.extra.as_deref(), by_name).unwrap();
         prop_assert_eq!(canonical_item(&item), canonical_item(new));
-    }
-
-    #[test]
-    fn a_line_holds_every_cell_of_the_event(change in change(), text_decimals in any::<bool>()) {
-        let schema = &change.schema;
-        let body = wire_page(std::slice::from_ref(&change));
-        let record = only_record(&body);
-        let event = Flattener::new(schema).flatten(&record, "shard \"1\"").unwrap();
-        let decimals = if text_decimals { Decimals::String } else { Decimals::Number };
-        let mut out = b"before\n".to_vec();
-        write_ndjson(&event, schema, decimals, &mut out);
-        let line = std::str::from_utf8(&out).unwrap().strip_prefix("before\n").unwrap();
-        prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
-        let mut expected = event;
-        expected.new.iter_mut().chain(&mut expected.old).for_each(|side| side.misfits = 0);
-        prop_assert_eq!(line::read(line, schema, decimals), expected);
     }
 }
 
