@@ -7,6 +7,7 @@
 pub mod aggregate;
 pub mod budget;
 pub mod counters;
+pub mod firehose;
 pub mod kinesis;
 pub mod lake;
 pub mod outbox;

@@ -1,0 +1,150 @@
+//! A delivery stream on the AWS SDK.
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_firehose::Client;
+use aws_sdk_firehose::config::retry::RetryConfig;
+use aws_sdk_firehose::types::{
+    DeliveryStreamDescription, DeliveryStreamStatus, DeliveryStreamType, DestinationDescription, ProcessorType, Record,
+};
+use aws_smithy_types::Blob;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{AwsError, Failure};
+use crate::retry::{RetryPolicy, retry};
+use crate::route::RouteError;
+
+const PUT: &str = "PutRecordBatch";
+
+/// What became of one record of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Put {
+    /// Firehose has it.
+    Taken,
+    /// Firehose does not have it, and says why.
+    Refused(String),
+}
+
+/// The one call that a writer makes.
+#[async_trait]
+pub(super) trait PutRecordBatch: Send + Sync {
+    /// Sends records; tells of each, in their order, what became of it. After an error nobody knows what was taken, unless the error is permanent.
+    async fn put(&self, records: Vec<Vec<u8>>) -> Result<Vec<Put>, AwsError>;
+}
+
+/// One delivery stream, without the SDK's retries: the writer decides by the class of the error.
+#[derive(Debug)]
+pub(super) struct DeliveryStream {
+    name: String,
+    client: Client,
+}
+
+impl DeliveryStream {
+    pub(super) fn new(sdk: &SdkConfig, name: &str) -> Self {
+        let config = aws_sdk_firehose::config::Builder::from(sdk).retry_config(RetryConfig::disabled());
+        Self { name: name.to_owned(), client: Client::from_conf(config.build()) }
+    }
+
+    /// Whether the stream takes records one by one apart, so that several events in one would be taken for one. An error when it does not take
+    /// ours at all.
+    pub(super) async fn check(&self) -> Result<bool, RouteError> {
+        let doing = || format!("check delivery stream '{}'", self.name);
+        let described = retry(RetryPolicy::START_UP, &CancellationToken::new(), || self.describe()).await;
+        let described = described.map_err(|error| RouteError {
+            doing: doing(),
+            hint: hint(&error, "firehose:DescribeDeliveryStream"),
+            source: Some(Box::new(error)),
+        })?;
+        match obstacle(&described) {
+            Some(hint) => Err(RouteError { doing: doing(), hint, source: None }),
+            None => Ok(described.destinations().is_empty() || described.destinations().iter().any(takes_records_apart)),
+        }
+    }
+
+    async fn describe(&self) -> Result<DeliveryStreamDescription, AwsError> {
+        const DESCRIBE: &str = "DescribeDeliveryStream";
+        let output = self.client.describe_delivery_stream().delivery_stream_name(&self.name).send().await;
+        let output = output.map_err(|error| AwsError::new(DESCRIBE, &self.name, &error))?;
+        output.delivery_stream_description.ok_or_else(|| AwsError::of(DESCRIBE, Failure::Unavailable, "the answer describes nothing"))
+    }
+}
+
+#[async_trait]
+impl PutRecordBatch for DeliveryStream {
+    async fn put(&self, records: Vec<Vec<u8>>) -> Result<Vec<Put>, AwsError> {
+        let sent = records.len();
+        let records = records.into_iter().map(|data| Record::builder().data(Blob::new(data)).build());
+        let records = records.collect::<Result<_, _>>().map_err(|error| AwsError::of(PUT, Failure::Invalid, error.to_string()))?;
+        let call = self.client.put_record_batch().delivery_stream_name(&self.name).set_records(Some(records));
+        let output = call.send().await.map_err(|error| AwsError::new(PUT, &self.name, &error))?;
+        let told = output.request_responses.len();
+        if told != sent {
+            let message = format!("the answer tells of {told} records, and {sent} were sent");
+            return Err(AwsError::of(PUT, Failure::Unavailable, message));
+        }
+        let put = output.request_responses.into_iter().map(|entry| match (entry.error_code, entry.record_id) {
+            (None, Some(_)) => Put::Taken,
+            (None, None) => Put::Refused("neither an id nor an error was given".to_owned()),
+            (Some(code), _) => Put::Refused(format!("{code}: {}", entry.error_message.unwrap_or_default())),
+        });
+        Ok(put.collect())
+    }
+}
+
+/// What to do about a call that failed.
+pub(super) fn hint(error: &AwsError, action: &str) -> String {
+    match error.failure {
+        Failure::NotFound => {
+            "there is no such delivery stream: create it or run `headwater init`, or correct firehose.delivery_stream or AWS_REGION"
+                .to_owned()
+        }
+        Failure::Denied => format!("check the credentials, and allow {action}"),
+        Failure::Throttled => "Firehose asks for fewer calls: raise the quota, or try again later".to_owned(),
+        Failure::Unavailable => "Firehose does not answer: check the network, AWS_REGION and AWS_ENDPOINT_URL_FIREHOSE".to_owned(),
+        Failure::ConditionFailed | Failure::Trimmed | Failure::ExpiredIterator | Failure::Invalid => {
+            "Firehose refuses the request: check that the delivery stream takes direct puts, and its KMS key if it has one".to_owned()
+        }
+    }
+}
+
+/// Why records cannot be put into the stream, and what to do about it.
+fn obstacle(stream: &DeliveryStreamDescription) -> Option<String> {
+    match stream.delivery_stream_type() {
+        DeliveryStreamType::DirectPut => {}
+        DeliveryStreamType::KinesisStreamAsSource => {
+            return Some(
+                "it reads a Kinesis stream, and takes records from nobody else: set route.kind = \"kinesis\" and kinesis.stream to its source, \
+                 or name another delivery stream"
+                    .to_owned(),
+            );
+        }
+        other => return Some(format!("it is of type {}, and takes no direct puts: name another delivery stream", other.as_str())),
+    }
+    match stream.delivery_stream_status() {
+        DeliveryStreamStatus::Active => None,
+        DeliveryStreamStatus::Creating => Some("it is being created: start again when it is ACTIVE".to_owned()),
+        DeliveryStreamStatus::CreatingFailed => {
+            let why = stream.failure_description().map_or("the service does not say why", |failure| failure.details());
+            Some(format!("it could not be created ({why}): delete it, and create it again or run `headwater init`"))
+        }
+        other => Some(format!("it is {}: create it again or run `headwater init` once it is gone", other.as_str())),
+    }
+}
+
+/// Whether the destination looks at records one by one. What is known not to is S3 alone, and only without conversion, dynamic
+/// partitioning and Lambda. A feature that is configured counts as enabled unless it says that it is not.
+fn takes_records_apart(destination: &DestinationDescription) -> bool {
+    let Some(s3) = destination.extended_s3_destination_description() else {
+        return destination.s3_destination_description().is_none();
+    };
+    let on = |enabled: Option<bool>| enabled != Some(false);
+    let converts = s3.data_format_conversion_configuration().is_some_and(|conversion| on(conversion.enabled()));
+    let partitions = s3.dynamic_partitioning_configuration().is_some_and(|partitioning| on(partitioning.enabled()));
+    let transforms = s3.processing_configuration().is_some_and(|processing| {
+        on(processing.enabled()) && processing.processors().iter().any(|processor| *processor.r#type() == ProcessorType::Lambda)
+    });
+    converts || partitions || transforms
+}
+
+#[cfg(test)]
+mod tests;

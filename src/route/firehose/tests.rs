@@ -1,0 +1,4 @@
+mod claims;
+mod failures;
+mod pacing;
+mod script;

@@ -1,0 +1,283 @@
+//! The writer of one shard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::{Put, PutRecordBatch, hint};
+use super::plan::{BILLING_STEP, LARGEST_RECORD, plan};
+use crate::aws::AwsError;
+use crate::config::{BatchSettings, LargeRecords};
+use crate::event::encode::{write_ndjson, write_pointer};
+use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::lake::{Lake, PoisonRecord};
+use crate::retry::{Delays, RetryPolicy, Transient as _, retry};
+use crate::route::budget::{Admission, MemoryBudget, Share};
+use crate::route::counters::RouteCounters;
+use crate::route::outbox::{EntryId, Outbox};
+use crate::route::{Progress, RouteError, ShardWriter};
+
+/// About what an event holds besides its data.
+const ENTRY_OVERHEAD: usize = 160;
+/// How long after an error was reported the records are due again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// What all writers of a route share.
+pub(super) struct Target {
+    pub(super) stream: Box<dyn PutRecordBatch>,
+    pub(super) name: String,
+    pub(super) batch: BatchSettings,
+    pub(super) packing: bool,
+    pub(super) large_records: LargeRecords,
+    pub(super) lake: Arc<Lake>,
+    pub(super) counters: Arc<RouteCounters>,
+}
+
+pub(super) struct FirehoseWriter {
+    target: Arc<Target>,
+    shard: ShardId,
+    outbox: Outbox<()>,
+    share: Share,
+    /// Set while something that was sent has to be sent again.
+    retry: Option<Retry>,
+    /// Whether a skipped record made the shard durable further than was told.
+    skipped: bool,
+    /// Where lines are written, to be copied at their exact size.
+    line: Vec<u8>,
+}
+
+/// Attempts to send what Firehose did not acknowledge. Nothing newer goes before it.
+struct Retry {
+    /// The last entry of it: every entry up to this one that still waits belongs to it.
+    last: EntryId,
+    at: Instant,
+    delays: Delays,
+}
+
+/// A record of a call.
+struct Sent {
+    events: Vec<EntryId>,
+    bytes: usize,
+}
+
+#[async_trait]
+impl ShardWriter for FirehoseWriter {
+    async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
+        if position <= self.outbox.taken() && event.operation != Operation::Snapshot {
+            return Ok(Progress::Unchanged);
+        }
+        while self.share.admit().await == Admission::CloseOwn && !self.outbox.is_empty() {
+            self.send().await?;
+        }
+        self.take(position, event).await?;
+        if self.is_full() {
+            self.send().await?;
+        }
+        Ok(self.progress())
+    }
+
+    fn skip(&mut self, position: Position) {
+        self.outbox.skip(position);
+        self.skipped |= self.outbox.is_empty();
+    }
+
+    async fn due(&mut self) {
+        if self.skipped {
+            return;
+        }
+        if let Some(retry) = &self.retry {
+            return sleep_until(retry.at).await;
+        }
+        let Some(oldest) = self.outbox.oldest() else { return std::future::pending().await };
+        tokio::select! {
+            () = sleep_until(oldest + self.target.batch.window) => {}
+            () = self.share.asked() => {}
+        }
+    }
+
+    async fn poll(&mut self) -> Result<Progress, RouteError> {
+        if self.retry.as_ref().is_some_and(|retry| retry.at <= Instant::now()) {
+            self.call().await?;
+        }
+        let aged = || self.outbox.oldest().is_some_and(|oldest| oldest.elapsed() >= self.target.batch.window);
+        if self.retry.is_none() && (aged() || self.is_full() || self.share.is_asked()) {
+            self.send().await?;
+        }
+        Ok(self.progress())
+    }
+
+    async fn flush(&mut self) -> Result<Progress, RouteError> {
+        while !self.outbox.is_empty() {
+            self.send().await?;
+        }
+        Ok(self.progress())
+    }
+}
+
+impl FirehoseWriter {
+    pub(super) fn new(target: Arc<Target>, shard: ShardId, after: Position, budget: &Arc<MemoryBudget>) -> Self {
+        Self { target, shard, outbox: Outbox::new(after), share: budget.share(), retry: None, skipped: false, line: Vec::new() }
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.skipped = false;
+        self.outbox.durable().map_or(Progress::Unchanged, Progress::Durable)
+    }
+
+    fn hold(&self) {
+        self.share.hold(self.outbox.bytes() + self.outbox.len() * ENTRY_OVERHEAD);
+    }
+
+    fn is_full(&self) -> bool {
+        self.outbox.len() >= self.target.batch.records || self.outbox.bytes() >= self.target.batch.bytes
+    }
+
+    /// Encodes the event and puts it, or what stands in its place, behind those that wait.
+    async fn take(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<(), RouteError> {
+        let lake = &self.target.lake;
+        self.line.clear();
+        write_ndjson(event, lake.schema(), lake.settings().decimals, &mut self.line);
+        if self.line.len() > LARGEST_RECORD {
+            let whole = std::mem::take(&mut self.line);
+            match self.target.large_records {
+                LargeRecords::ClaimCheck => self.leave_pointer(event, &whole).await?,
+                LargeRecords::Quarantine | LargeRecords::Raise => {}
+            }
+            if self.line.is_empty() || self.line.len() > LARGEST_RECORD {
+                self.quarantine(position, event, &whole).await?;
+                self.skip(position);
+                return Ok(());
+            }
+        }
+        self.outbox.push(position, (), Bytes::copy_from_slice(&self.line), Instant::now());
+        self.hold();
+        Ok(())
+    }
+
+    /// Stores the event in the lake; the line is then a pointer to it.
+    async fn leave_pointer(&mut self, event: &ChangeEvent<'_>, whole: &[u8]) -> Result<(), RouteError> {
+        let location = self.target.lake.store_claim(event, whole).await?;
+        write_pointer(event, &location, self.target.lake.schema(), &mut self.line);
+        Ok(())
+    }
+
+    async fn quarantine(&self, position: Position, event: &ChangeEvent<'_>, whole: &[u8]) -> Result<(), RouteError> {
+        let reason = format!("the event has {} bytes, and a Firehose record at most {LARGEST_RECORD}", whole.len());
+        let record = PoisonRecord {
+            shard: &self.shard,
+            position: Some(position),
+            event_id: Some(&event.event_id),
+            raw: whole,
+            reason: &reason,
+            time: event.time,
+        };
+        retry(RetryPolicy::COMMIT, &CancellationToken::new(), || self.target.lake.quarantine(&record)).await?;
+        tracing::error!(shard = %self.shard, %position, reason, "event put into quarantine");
+        Ok(())
+    }
+
+    /// Sends what waits, until all of it was sent or a part of it has to be sent again. What has to be, already, is waited for and goes first.
+    async fn send(&mut self) -> Result<(), RouteError> {
+        if let Some(retry) = &self.retry {
+            sleep_until(retry.at).await;
+        }
+        while !self.outbox.is_empty() {
+            self.call().await?;
+            if self.retry.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes one call, with the oldest of what waits, and with nothing but what is sent again as long as there is such.
+    async fn call(&mut self) -> Result<(), RouteError> {
+        let again = self.retry.as_ref().map(|retry| retry.last);
+        let waiting = self.outbox.pending().take_while(|(id, _)| again.is_none_or(|last| *id <= last));
+        let planned = plan(waiting.map(|(id, entry)| ((id, &entry.data), entry.data.len())), self.target.packing);
+        let data = planned.iter().map(|record| record.events.iter().flat_map(|(_, data)| data.iter().copied()).collect()).collect();
+        let sent =
+            planned.into_iter().map(|record| Sent { events: record.events.iter().map(|(id, _)| *id).collect(), bytes: record.bytes });
+        let sent: Vec<Sent> = sent.collect();
+        self.target.counters.call();
+        let put = self.target.stream.put(data).await;
+        self.settle(&sent, put)
+    }
+
+    /// Notes what became of a call.
+    fn settle(&mut self, sent: &[Sent], put: Result<Vec<Put>, AwsError>) -> Result<(), RouteError> {
+        let error = match put {
+            Ok(put) => {
+                let refused = self.acknowledge(sent, put);
+                self.hold();
+                match refused {
+                    None => {
+                        self.retry = None;
+                        return Ok(());
+                    }
+                    Some((last, reason)) => return self.postpone(last, |name| refusal(name, &reason)),
+                }
+            }
+            Err(error) => error,
+        };
+        let Some(last) = sent.last().and_then(|record| record.events.last()).copied() else { return Ok(()) };
+        if error.is_transient() {
+            // Perhaps Firehose has some of it. It is sent again whole: twice is better than never.
+            self.target.counters.retried(sent.len());
+            tracing::debug!(shard = %self.shard, %error, "the outcome of a call is unknown");
+            return self.postpone(last, |name| failure(name, error));
+        }
+        self.retry = Some(Retry { last, at: Instant::now() + RETRY_PAUSE, delays: Delays::new(RetryPolicy::SERVICE) });
+        Err(failure(&self.target.name, error))
+    }
+
+    /// Strikes off what was taken. Returns the last entry that was not, and why it was not.
+    fn acknowledge(&mut self, sent: &[Sent], put: Vec<Put>) -> Option<(EntryId, String)> {
+        let mut refused = None;
+        for (record, put) in sent.iter().zip(put) {
+            match put {
+                Put::Taken => {
+                    record.events.iter().for_each(|id| self.outbox.acknowledge(*id));
+                    self.target.counters.taken(record.bytes, BILLING_STEP);
+                    self.target.counters.acknowledged(record.events.len());
+                }
+                Put::Refused(reason) => {
+                    self.target.counters.retried(1);
+                    refused = record.events.last().map(|last| (*last, reason));
+                }
+            }
+        }
+        refused
+    }
+
+    /// Puts off what waits up to `last`, or reports the error when that has been done for long enough.
+    fn postpone(&mut self, last: EntryId, error: impl FnOnce(&str) -> RouteError) -> Result<(), RouteError> {
+        let mut delays = self.retry.take().map_or_else(|| Delays::new(RetryPolicy::SERVICE), |retry| retry.delays);
+        let next = delays.next_delay();
+        if next.is_none() {
+            delays.reset();
+        }
+        self.retry = Some(Retry { last, at: Instant::now() + next.unwrap_or(RETRY_PAUSE), delays });
+        if next.is_none() { Err(error(&self.target.name)) } else { Ok(()) }
+    }
+}
+
+fn doing(name: &str) -> String {
+    format!("put records into delivery stream '{name}'")
+}
+
+fn failure(name: &str, error: AwsError) -> RouteError {
+    RouteError { doing: doing(name), hint: hint(&error, "firehose:PutRecordBatch"), source: Some(Box::new(error)) }
+}
+
+fn refusal(name: &str, reason: &str) -> RouteError {
+    let hint = format!(
+        "Firehose has refused a record for {} ({reason}): raise the delivery stream's quota if it asks for fewer calls, or see whether it is healthy",
+        humantime::format_duration(RetryPolicy::SERVICE.give_up_after)
+    );
+    RouteError { doing: doing(name), hint, source: None }
+}
