@@ -200,12 +200,14 @@ mod tests {
     #[test]
     fn an_index_above_127_takes_two_bytes() {
         let mut aggregate = Aggregate::default();
-        for n in 0..128 {
+        for n in 0..129 {
             aggregate.push(&n.to_string(), b"");
         }
-        let with_a_known_key = aggregate.size_with("127", b"");
-        let with_a_new_key = aggregate.size_with("128", b"");
-        assert_eq!(with_a_new_key - with_a_known_key, "\x0a\x03128".len() + 1);
+        let [one_byte, two_bytes, new_key] = ["127", "128", "129"].map(|key| aggregate.size_with(key, b""));
+        assert_eq!(two_bytes - one_byte, 1);
+        assert_eq!(new_key - two_bytes, "\x0a\x03129".len());
+        aggregate.push("128", b"");
+        assert_eq!(aggregate.size(), two_bytes);
     }
 
     proptest! {
