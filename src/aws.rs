@@ -181,7 +181,9 @@ mod tests {
 
     #[test]
     fn what_ails_the_key_of_an_encrypted_stream_is_for_a_person_to_mend_unless_it_is_busy() {
-        for code in ["KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired"] {
+        for code in
+            ["KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException", "KMSOptInRequired"]
+        {
             assert_eq!(classify(code, 400), Failure::Denied, "{code}");
         }
         assert_eq!(classify("KMSThrottlingException", 400), Failure::Throttled);

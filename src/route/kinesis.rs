@@ -84,8 +84,7 @@ impl KinesisRoute {
         let doing = || format!("open the Kinesis stream '{}'", settings.stream);
         let failed = |error: AwsError| route_error(doing(), error);
         let summary = retry(RetryPolicy::START_UP, &stop, || stream.describe()).await.map_err(failed)?;
-        let record_limit =
-            check(&summary, settings.large_records).map_err(|hint| RouteError { doing: doing(), hint, source: None })?;
+        let record_limit = check(&summary, settings.large_records).map_err(|hint| RouteError { doing: doing(), hint, source: None })?;
         let map = match settings.aggregation {
             Some(_) => retry(RetryPolicy::START_UP, &stop, || stream.open_shards()).await.map_err(failed)?,
             // Where each event is a record of its own, Kinesis places it.
@@ -148,8 +147,10 @@ fn check(summary: &StreamDescriptionSummary, large_records: LargeRecords) -> Res
 /// An error of Kinesis in words that say what to do.
 fn route_error(doing: String, error: AwsError) -> RouteError {
     let hint = match error.failure {
-        Failure::NotFound => "the stream does not exist: create it or run `headwater init`, or correct kinesis.stream, AWS_REGION or \
-                              AWS_ENDPOINT_URL_KINESIS",
+        Failure::NotFound => {
+            "the stream does not exist: create it or run `headwater init`, or correct kinesis.stream, AWS_REGION or \
+                              AWS_ENDPOINT_URL_KINESIS"
+        }
         Failure::Denied if error.code.starts_with("KMS") => {
             "the stream is encrypted, and its KMS key cannot be used: allow kms:GenerateDataKey on it, and see that it is enabled"
         }

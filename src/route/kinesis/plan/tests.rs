@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::event::Position;
-use crate::route::aggregate::{Unpacked, unpack};
+use crate::route::aggregate::{Unpacked, UserRecord, unpack};
 use crate::route::outbox::Outbox;
 use crate::route::shard_map::HashRange;
 
@@ -29,9 +29,12 @@ fn shards(mut cuts: Vec<u128>) -> ShardMap {
     cuts.dedup();
     let ends: Vec<u128> = cuts.iter().map(|cut| cut - 1).chain([u128::MAX]).collect();
     let starts = std::iter::once(0).chain(cuts);
-    ShardMap::new(starts.zip(ends).enumerate().map(|(n, (start, end))| {
-        (ShardId::new(format!("shard-{n}")), HashRange::parse(&start.to_string(), &end.to_string()).unwrap())
-    }))
+    ShardMap::new(
+        starts
+            .zip(ends)
+            .enumerate()
+            .map(|(n, (start, end))| (ShardId::new(format!("shard-{n}")), HashRange::parse(&start.to_string(), &end.to_string()).unwrap())),
+    )
 }
 
 fn ids(outbox: &Outbox<Destination>) -> Vec<EntryId> {
@@ -161,9 +164,10 @@ proptest! {
                 prop_assert!(limits.aggregate.is_some_and(|largest| size(record) <= largest));
                 prop_assert_eq!(record.explicit_hash_key, Some(inside[0].key.hash_key));
                 let Unpacked::Aggregated(users) = unpack(&record.data) else { panic!("not aggregated") };
-                prop_assert!(users.iter().zip(&inside).all(|(user, entry)| {
+                let are = |(user, entry): (&UserRecord<'_>, &&Entry<Destination>)| {
                     user.partition_key == &*entry.key.partition_key && user.data == &entry.data[..]
-                }));
+                };
+                prop_assert!(users.iter().zip(&inside).all(are));
                 prop_assert_eq!(users.len(), inside.len());
             }
             let keys = || inside.iter().map(|entry| entry.key.hash_key);
