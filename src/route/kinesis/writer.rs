@@ -82,6 +82,9 @@ impl ShardWriter for KinesisWriter {
     }
 
     async fn due(&mut self) {
+        if self.outbox.has_news() {
+            return;
+        }
         let window = self.gathering.since.map(|since| since + self.shared.batch.window);
         let at = match (window, self.backoffs.next_attempt()) {
             _ if self.outbox.is_empty() => None,
@@ -300,9 +303,8 @@ impl KinesisWriter {
 
     fn acknowledge(&mut self, record: &PlannedRecord) {
         for id in &record.entries {
-            if let Some(entry) = self.outbox.acknowledge(*id) {
-                self.overhead -= overhead(&entry.key);
-            }
+            self.overhead -= self.outbox.get(*id).map_or(0, |entry| overhead(&entry.key));
+            self.outbox.acknowledge(*id);
         }
     }
 

@@ -83,6 +83,12 @@ impl FakeStream {
         self.0.lock().unwrap()
     }
 
+    /// How many calls and listings there were.
+    pub(super) fn calls_and_listings(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.calls.len(), state.listings)
+    }
+
     /// The first of a row of items whose changes belong to that open shard.
     pub(super) fn item_of(&self, shard: usize) -> String {
         let (_, start, end) = self.state().open[shard].clone();
@@ -197,7 +203,7 @@ impl PutRecords for FakeStream {
 
 /// What a writer has in common with others, for a route into the stream.
 pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: BatchSettings) -> Shared {
-    let schema = TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::String)]);
+    let schema = TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::S)]);
     let store = LakeStore { store: Arc::new(InMemory::new()), prefix: Path::default(), address: "memory".to_owned(), ordered: true };
     let settings = LakeSettings {
         location: LakeLocation::Folder("unused".into()),
