@@ -50,7 +50,7 @@ async fn poll_when_due(writer: &mut KinesisWriter) -> Progress {
 
 /// Whether nothing is due for an hour.
 async fn is_idle(writer: &mut KinesisWriter) -> bool {
-    tokio::time::timeout(Duration::from_secs(3600), writer.due()).await.is_err()
+    tokio::time::timeout(Duration::from_hours(1), writer.due()).await.is_err()
 }
 
 #[tokio::test(start_paused = true)]
