@@ -268,13 +268,10 @@ impl KinesisWriter {
         };
         self.map_is_stale |= elsewhere(false);
         // A record of one event is right wherever it is; whether an aggregated one is, only a newer map can tell.
-        if elsewhere(true) {
-            self.list_shards(shards).await?;
-        }
+        let mut outcome = if elsewhere(true) { self.list_shards(shards).await } else { Ok(()) };
         let shards = self.shared.shards.current();
-        let mut outcome = Ok(());
         for (record, answer) in records.iter().zip(&answers) {
-            // Every answer counts, though one of them is the last of too many failures.
+            // Every answer counts, whatever else fails.
             outcome = outcome.and(self.apply(record, answer, judge(record, answer, &shards)));
         }
         outcome
