@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_kinesis::types::RecordDistributionStrategy;
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
@@ -112,4 +113,16 @@ async fn only_open_shards_are_on_the_map_over_all_pages() {
         client.actual_requests().map(|request| serde_json::from_slice(request.body().bytes().unwrap()).unwrap()).collect();
     assert_eq!(bodies[0], serde_json::json!({"StreamName": "changes", "ShardFilter": {"Type": "AT_LATEST"}}));
     assert_eq!(bodies[1], serde_json::json!({"NextToken": "more"}));
+}
+
+#[tokio::test]
+async fn what_matters_of_the_stream_is_described() {
+    let described = r#"{"StreamDescriptionSummary":{"StreamName":"changes","StreamStatus":"ACTIVE","RetentionPeriodHours":24,
+        "StreamARN":"arn:aws:kinesis:eu-central-1:123456789012:stream/changes","StreamCreationTimestamp":1795230000.5,
+        "EnhancedMonitoring":[{"ShardLevelMetrics":[]}],"OpenShardCount":4,"MaxRecordSizeInKiB":2048,
+        "RecordDistributionStrategy":"AUTO"}}"#;
+    let (stream, _) = answering(&[(200, described)]);
+    let summary = stream.describe().await.unwrap();
+    assert_eq!(summary.record_distribution_strategy, Some(RecordDistributionStrategy::Auto));
+    assert_eq!(summary.max_record_size_in_kib, Some(2048));
 }

@@ -50,7 +50,7 @@ async fn poll_when_due(writer: &mut KinesisWriter) -> Progress {
 
 /// Whether nothing is due for an hour.
 async fn is_idle(writer: &mut KinesisWriter) -> bool {
-    tokio::time::timeout(Duration::from_secs(3600), writer.due()).await.is_err()
+    tokio::time::timeout(Duration::from_hours(1), writer.due()).await.is_err()
 }
 
 #[tokio::test(start_paused = true)]
@@ -304,6 +304,7 @@ async fn a_record_that_is_just_small_enough_is_not_replaced() {
     let room = writer.shared.record_limit - line.len() - "a".len();
     writer.append(at(1), &event(1, "a", room)).await.unwrap();
     assert_eq!(writer.shared.lake.counters().read().claims, 0);
+    assert_eq!(writer.flush().await.unwrap(), Progress::Durable(at(1)));
     writer.append(at(2), &event(2, "a", room + 1)).await.unwrap();
     assert_eq!(writer.shared.lake.counters().read().claims, 1);
     assert_eq!(writer.flush().await.unwrap(), Progress::Durable(at(2)));

@@ -109,7 +109,7 @@ async fn run(steps: Vec<Step>, chances: Vec<(u8, u8)>, aggregate: bool) -> Resul
                 }
             }
             Step::Poll => {
-                if tokio::time::timeout(std::time::Duration::from_secs(60), writer.due()).await.is_ok() {
+                if tokio::time::timeout(std::time::Duration::from_mins(1), writer.due()).await.is_ok() {
                     source.note(writer.poll().await.unwrap());
                 }
             }

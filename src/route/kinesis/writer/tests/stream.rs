@@ -93,7 +93,7 @@ impl FakeStream {
     pub(super) fn item_of(&self, shard: usize) -> String {
         let (_, start, end) = self.state().open[shard].clone();
         let range = range(start, end);
-        (0..).map(|n| format!("item-{n}")).find(|item| range.contains(HashKey::of(item))).unwrap()
+        (0..1000).map(|n| format!("item-{n}")).find(|item| range.contains(HashKey::of(item))).unwrap()
     }
 }
 
@@ -182,7 +182,9 @@ impl PutRecords for FakeStream {
                 Ok(records.iter().map(|record| if matches(record) { refused() } else { take(record) }).collect())
             }
             Fate::AnswerLost => {
-                records.iter().for_each(|record| drop(take(record)));
+                for record in records {
+                    take(record);
+                }
                 Err(AwsError::of("PutRecords", Failure::Unavailable, "timed out"))
             }
             Fate::Fails(failure) => Err(AwsError::of("PutRecords", failure, "it failed")),
@@ -209,7 +211,7 @@ pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: Bat
         location: LakeLocation::Folder("unused".into()),
         format: Format::Parquet,
         max_size: 1 << 20,
-        max_age: std::time::Duration::from_secs(60),
+        max_age: std::time::Duration::from_mins(1),
         decimals: Decimals::Number,
         kms_key: None,
     };
