@@ -16,7 +16,7 @@ use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
-use crate::retry::{RetryPolicy, Transient, retry};
+use crate::retry::{RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share};
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::shard_map::ShardMap;
@@ -165,7 +165,7 @@ impl KinesisWriter {
             reason: &reason,
             time: event.time,
         };
-        retry(RetryPolicy::COMMIT, &tokio_util::sync::CancellationToken::new(), || lake.quarantine(&record)).await?;
+        lake.quarantine(&record).await?;
         tracing::error!(shard = %self.shard, %position, reason, "change put into quarantine");
         Ok(false)
     }
