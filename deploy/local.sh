@@ -130,9 +130,7 @@ start_dynamodb() {
 }
 
 start_aws() {
-    # It checks credentials nowhere but in presigned URLs, by one of which `init` makes the bucket.
-    start aws env AWS_ACCESS_KEY_ID=headwater AWS_SECRET_ACCESS_KEY=headwater \
-        BIND_HOST=127.0.0.1 "GATEWAY_PORT=$1" "$tools/ministack-$MINISTACK_VERSION/bin/ministack"
+    start aws env BIND_HOST=127.0.0.1 "GATEWAY_PORT=$1" "$tools/ministack-$MINISTACK_VERSION/bin/ministack"
 }
 
 free_port() {

@@ -78,11 +78,13 @@ impl AwsError {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let on = if on.is_empty() { String::new() } else { format!(" on {on}") };
-        let mut service_code = String::new();
+        let service_code = match error {
+            SdkError::ServiceError(context) => context.err().code().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
         let (failure, message, details) = match error {
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
-                service_code = context.err().code().unwrap_or_default().to_owned();
                 let code = if service_code.is_empty() { "no error code" } else { &service_code };
                 let message = context.err().message().unwrap_or("the service gave no message").to_owned();
                 let request = context.raw().headers().get("x-amzn-requestid").map(|id| format!(", request {id}")).unwrap_or_default();
@@ -157,9 +159,8 @@ fn classify(code: &str, status: u16) -> Failure {
         "ConditionalCheckFailedException" => Failure::ConditionFailed,
         "TrimmedDataAccessException" => Failure::Trimmed,
         "ExpiredIteratorException" => Failure::ExpiredIterator,
-        // A create that races another one, or a table that is still being made: both settle by themselves.
-        "ResourceInUseException" | "TransactionConflictException" => Failure::Unavailable,
-        "InternalFailure" | "InternalFailureException" => Failure::Unavailable,
+        // A create that races another one, a table that is still being made, a service that stumbles: all settle by themselves.
+        "ResourceInUseException" | "TransactionConflictException" | "InternalFailure" | "InternalFailureException" => Failure::Unavailable,
         _ if status == 429 => Failure::Throttled,
         _ if status >= 500 => Failure::Unavailable,
         _ if status == 401 || status == 403 => Failure::Denied,

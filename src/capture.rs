@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -17,6 +16,7 @@ use crate::event::decode::{Decoded, parse_page};
 use crate::event::flatten::Flattener;
 use crate::event::{Position, ShardId, StreamRecord};
 use crate::stream::StreamApi;
+use crate::stream::poll::Pace;
 
 /// Pages in memory at once, over all shards. A page is 1 MB of records, and up to a few MB as JSON.
 const PAGES_IN_MEMORY: usize = 8;
@@ -28,7 +28,7 @@ pub fn source(api: Arc<dyn StreamApi>, schema: &TableSchema, settings: StreamSet
         api,
         decode: Arc::new(Flatten(Flattener::new(schema))),
         settings,
-        shortest_poll: Duration::ZERO,
+        pace: Pace::FREE,
         pages_in_memory: PAGES_IN_MEMORY,
         trimming: Trimming::Told,
         ordered_across_shards: true,

@@ -33,6 +33,7 @@ use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::{Route, RouteError};
 use crate::stream::lineage::{self, Begin, Leased};
+use crate::stream::poll::Pace;
 use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
 pub use counters::{Counters, Totals};
@@ -88,8 +89,8 @@ pub struct Source {
     pub decode: Arc<dyn Decode>,
     /// How it is read.
     pub settings: StreamSettings,
-    /// The shortest pause between two pages of a shard.
-    pub shortest_poll: Duration,
+    /// What the service allows a reader of one shard.
+    pub pace: Pace,
     /// Pages in memory at once, over all shards.
     pub pages_in_memory: usize,
     /// What a position that the service no longer has looks like.
@@ -103,8 +104,11 @@ pub struct Source {
 pub enum Trimming {
     /// Reading from it fails.
     Told,
-    /// Reading goes on with what is left, without a word: only the time tells.
-    Silent,
+    /// Reading goes on with what is left, without a word. Reading resumes at the last position, and whether its record is still there tells.
+    Silent {
+        /// No record younger than this many seconds is ever trimmed.
+        kept_at_least: i64,
+    },
 }
 
 /// What every task of the stage shares.
@@ -275,7 +279,7 @@ impl Consumer {
         let by_shard = by_shard(&leases);
         let unfinished = leases.iter().any(|lease| lease.checkpoint != Checkpoint::ShardEnd);
         if !stream.enabled && !unfinished && self.reminded.is_none_or(|at| at.elapsed() >= REMIND) {
-            tracing::warn!(stream = %stream.arn, "the stream is disabled and everything it held is dealt with; waiting for it to be enabled again");
+            tracing::warn!(stream = %stream.arn, "the stream takes no more changes and everything that it held is dealt with; waiting for another one");
             self.reminded = Some(Instant::now());
         }
         for shard in lineage::forgettable(&listed, &by_shard, self.context.clock.unix_seconds()) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::FutureExt as _;
 use serde::Deserialize;
 
 use crate::aws::describe;
@@ -18,26 +19,31 @@ use crate::consumer::page::{Decode, Page, Record, Unreadable};
 use crate::consumer::{Source, Trimming};
 use crate::contract::TableSchema;
 use crate::event::parse::{Parsed, Pointer, parse_line};
-use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::{Lake, LakeError, Problem};
+use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::lake::{HourPartition, Lake, LakeError, Problem};
 use crate::route::aggregate::{Unpacked, unpack};
+use crate::stream::poll::Pace;
 use crate::stream::{ShardInfo, StreamApi, kinesis};
 
-/// Pages in memory at once, over all shards. A page is 5 MB unless single records are large, and half as much again as JSON.
+/// Pages in memory at once, over all shards. A page is about 1.5 MB of records unless single ones are large, and several times that as events.
 const PAGES_IN_MEMORY: usize = 3;
-/// A shard takes five reads a second, over all its consumers; one is left to Firehose.
-const SHORTEST_POLL: Duration = Duration::from_millis(250);
+/// A shard takes five reads and 2 MB a second, over all its consumers. One read a second is left to Firehose, and a quarter of the bytes.
+const PACE: Pace = Pace { shortest: Duration::from_millis(250), bytes_per_second: Some(READ_BYTES * 4 / 3) };
+/// As records; a page holds them as base64.
+const READ_BYTES: u32 = 1_500_000;
+/// The shortest retention that a Kinesis stream can have, in seconds.
+const KEPT_AT_LEAST: i64 = 24 * 3600;
 
 /// A Kinesis stream as the source of the deliver stage. `lake` holds what its pointers lead to.
 pub fn source(api: Arc<dyn StreamApi>, schema: Arc<TableSchema>, lake: Arc<Lake>, settings: StreamSettings) -> Source {
     Source {
         stage: "deliver",
         api,
-        decode: Arc::new(Lines { schema, lake }),
+        decode: Arc::new(Lines(Arc::new(Claims { schema, lake }))),
         settings,
-        shortest_poll: SHORTEST_POLL,
+        pace: PACE,
         pages_in_memory: PAGES_IN_MEMORY,
-        trimming: Trimming::Silent,
+        trimming: Trimming::Silent { kept_at_least: KEPT_AT_LEAST },
         ordered_across_shards: false,
     }
 }
@@ -72,7 +78,10 @@ struct WireChild {
 }
 
 /// Lines of change events into events.
-struct Lines {
+struct Lines(Arc<Claims>);
+
+/// Where changes lie that were too large for the stream.
+struct Claims {
     schema: Arc<TableSchema>,
     lake: Arc<Lake>,
 }
@@ -85,7 +94,7 @@ impl Decode for Lines {
         })?;
         let mut records = Vec::with_capacity(page.records.len());
         for record in &page.records {
-            self.unpack(record, &mut records).await?;
+            self.unpack(record, &mut records);
         }
         let children = page.child_shards.unwrap_or_default().into_iter().map(|child| ShardInfo {
             id: kinesis::sibling(shard, &child.shard_id),
@@ -102,7 +111,7 @@ impl Decode for Lines {
 
 impl Lines {
     /// The user records of a record.
-    async fn unpack(&self, record: &WireRecord<'_>, into: &mut Vec<Record<'_>>) -> Result<(), Unreadable> {
+    fn unpack<'p>(&self, record: &WireRecord<'p>, into: &mut Vec<Record<'p>>) {
         #[expect(clippy::cast_possible_truncation, reason = "a time to the second, which saturates")]
         let time = record.approximate_arrival_timestamp.map(|seconds| seconds.floor() as i64);
         let whole = |reason: String| Record::Poison {
@@ -116,7 +125,7 @@ impl Lines {
             Ok(data) => data,
             Err(error) => {
                 into.push(whole(format!("the record's data is not base64: {error}")));
-                return Ok(());
+                return;
             }
         };
         let parts = match unpack(&data) {
@@ -125,36 +134,48 @@ impl Lines {
         };
         for (sub, line) in (0..).zip(parts) {
             match Position::new(&record.sequence_number, sub) {
-                Ok(position) => into.push(self.record(position, time, line).await?),
+                Ok(position) => into.push(self.record(position, time, line)),
                 Err(error) => {
                     into.push(whole(error.to_string()));
                     break;
                 }
             }
         }
-        Ok(())
     }
 
     /// A user record: a change, a pointer to one, or neither.
-    async fn record(&self, position: Position, time: Option<i64>, line: &[u8]) -> Result<Record<'static>, Unreadable> {
-        let poison = |event_id: Option<String>, reason: String| Record::Poison {
-            position: Some(position),
-            time,
-            event_id: event_id.map(Cow::Owned),
-            raw: Cow::Owned(line.to_vec()),
-            reason,
+    fn record<'p>(&self, position: Position, time: Option<i64>, line: &[u8]) -> Record<'p> {
+        let event = match parse_line(line, &self.0.schema) {
+            Ok(Parsed::Change(event)) => landable(event),
+            Ok(Parsed::Pointer(pointer)) => {
+                let (claims, line) = (Arc::clone(&self.0), line.to_vec());
+                let fetch = async move { Ok(record(position, time, &line, claims.follow(&pointer).await?)) };
+                return Record::Elsewhere { position, fetch: fetch.boxed() };
+            }
+            Err(error) => Err(describe(&error)),
         };
-        let change = |event: ChangeEvent<'static>| Record::Change { position, time: time.unwrap_or(event.time), event };
-        Ok(match parse_line(line, &self.schema) {
-            Ok(Parsed::Change(event)) => change(event),
-            Ok(Parsed::Pointer(pointer)) => match self.follow(&pointer).await? {
-                Ok(event) => change(event),
-                Err(reason) => poison(Some(pointer.event_id), reason),
-            },
-            Err(error) => poison(None, describe(&error)),
-        })
+        record(position, time, line, event)
     }
+}
 
+/// The change in a line, or poison when there is none.
+fn record<'p>(position: Position, time: Option<i64>, line: &[u8], event: Result<ChangeEvent<'static>, String>) -> Record<'p> {
+    match event {
+        Ok(event) => Record::Change { position, time: time.unwrap_or(event.time), event },
+        Err(reason) => Record::Poison { position: Some(position), time, event_id: None, raw: Cow::Owned(line.to_vec()), reason },
+    }
+}
+
+/// A change that a lake takes. A line may be written by anybody, and one that no target takes must not stop what is behind it.
+fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, String> {
+    if event.operation == Operation::Snapshot {
+        return Err("it is a row of a snapshot, which does not travel through Kinesis in this version".to_owned());
+    }
+    HourPartition::containing(event.time).map_err(|error| format!("its time is impossible: {error}"))?;
+    Ok(event)
+}
+
+impl Claims {
     /// The change that a pointer leads to, or why there is none.
     async fn follow(&self, pointer: &Pointer) -> Result<Result<ChangeEvent<'static>, String>, Unreadable> {
         let line = match self.lake.read_claim(&pointer.location).await {
@@ -163,7 +184,7 @@ impl Lines {
             Err(error) => return Err(Unreadable(describe(&error))),
         };
         Ok(match parse_line(&line, &self.schema) {
-            Ok(Parsed::Change(event)) if pointer.stands_for(&event) => Ok(event),
+            Ok(Parsed::Change(event)) if pointer.stands_for(&event) => landable(event),
             Ok(_) => Err(format!("{} does not hold the change {}", pointer.location, pointer.event_id)),
             Err(error) => Err(format!("{}: {}", pointer.location, describe(&error))),
         })

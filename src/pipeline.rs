@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
@@ -86,6 +88,19 @@ pub enum StartError {
         #[source]
         source: AwsError,
     },
+    /// The leases are of another stream.
+    #[error(
+        "the lease table '{application}' is about {other}, not the Kinesis stream '{stream}': choose another deliver.application, or delete the \
+         table if nothing of the other stream is left to be read"
+    )]
+    OtherStream {
+        /// The lease table.
+        application: String,
+        /// The stream of the configuration.
+        stream: String,
+        /// The stream of the leases.
+        other: String,
+    },
     /// The route cannot be used.
     #[error(transparent)]
     Route(#[from] RouteError),
@@ -161,6 +176,9 @@ impl Pipeline {
             check_view(&settings.table.name, info)?;
         }
         let lake = Arc::new(Lake::open(&settings.lake, schema, Some(sdk)).await.map_err(StartError::Lake)?);
+        if settings.stages.capture && settings.stages.deliver && settings.route != RouteKind::Kinesis {
+            tracing::warn!("route.kind is not \"kinesis\": what deliver reads is written by somebody else");
+        }
         let parts = Parts {
             settings,
             sdk,
@@ -201,17 +219,23 @@ impl Pipeline {
             stop.cancelled().await;
             tokio::time::sleep(self.deadline).await;
         };
-        let stages = futures::future::join_all(self.stages.into_iter().map(|stage| stage.run(stop.clone())));
-        let ended = tokio::select! {
-            ended = stages => ended,
-            () = late => return Ok(Ended::Unfinished),
+        tokio::pin!(late);
+        let mut stages: FuturesUnordered<_> = self.stages.into_iter().map(|stage| stage.run(stop.clone())).collect();
+        let mut failed = None;
+        let ended = loop {
+            let done = tokio::select! {
+                done = stages.next() => done,
+                () = &mut late => break Ended::Unfinished,
+            };
+            match done {
+                Some(Ok(())) => {}
+                Some(Err(error)) if failed.is_none() => failed = Some(error),
+                Some(Err(error)) => tracing::error!(%error, "while shutting down"),
+                None => break Ended::Clean,
+            }
         };
-        let mut errors = ended.into_iter().filter_map(Result::err);
-        let first = errors.next();
-        for error in errors {
-            tracing::error!(%error, "while shutting down");
-        }
-        first.map_or(Ok(Ended::Clean), Err)
+        // What made the stages stop says more than that one of them was not done in time.
+        failed.map_or(Ok(ended), Err)
     }
 }
 
@@ -253,9 +277,13 @@ impl Parts<'_> {
             (DeliverTarget::Lake | DeliverTarget::Firehose, _) => (self.lake(), None),
         };
         let api = Arc::new(KinesisStream::new(self.sdk, kinesis.stream.as_str(), clock.clone()));
-        retry(RetryPolicy::START_UP, &self.stop, || api.current())
-            .await
-            .map_err(|source| StartError::Kinesis { stream: kinesis.stream.clone(), source })?;
+        let stream = retry(RetryPolicy::START_UP, &self.stop, || api.current()).await;
+        let stream = stream.map_err(|source| StartError::Kinesis { stream: kinesis.stream.clone(), source })?;
+        let (held, _) = leases.read().await.map_err(|source| of_leases(&deliver.application, source))?;
+        if let Some(other) = held.iter().find(|lease| lease.stream.without_creation() != stream.arn.without_creation()) {
+            let (application, other) = (deliver.application.clone(), other.stream.without_creation().to_owned());
+            return Err(StartError::OtherStream { application, stream: kinesis.stream.clone(), other });
+        }
         let reading = StreamSettings { start: deliver.start, ..self.settings.stream.clone() };
         let source = deliver::source(api, Arc::clone(self.lake.schema()), Arc::clone(&self.lake), reading);
         Ok((self.stage(source, leases, route, clock), sent))

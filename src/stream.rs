@@ -41,6 +41,11 @@ impl StreamArn {
         let time: jiff::civil::DateTime = label.parse().ok()?;
         Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
     }
+
+    /// What it names apart from when it was made: of two streams with one name, the later has the greater ARN.
+    pub fn without_creation(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(name, _)| name)
+    }
 }
 
 impl fmt::Display for StreamArn {
@@ -129,8 +134,8 @@ pub trait StreamApi: Send + Sync {
     /// GetShardIterator.
     async fn iterator(&self, stream: &StreamArn, shard: &ShardId, start: IteratorStart) -> Result<String, AwsError>;
 
-    /// GetRecords: the body as it came.
-    async fn records(&self, iterator: &str) -> Result<Bytes, AwsError>;
+    /// GetRecords, of at most `limit` records where one is given: the body as it came.
+    async fn records(&self, iterator: &str, limit: Option<u32>) -> Result<Bytes, AwsError>;
 }
 
 /// Every shard of a stream, over all pages.

@@ -73,8 +73,10 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     report.await.context("report progress")?;
     log_progress(&watch, "stopped");
     if globals.output == Output::Json {
-        let (taken, landed) = (watch.taken(), watch.lake.counters().read());
-        println!("{}", serde_json::json!({ "changes": taken.records, "landed": landed.rows, "objects": landed.objects }));
+        let stages = watch.stages.iter().map(|(stage, counters)| ((*stage).to_owned(), counters.totals().records.into()));
+        let landed = watch.lake.counters().read();
+        let stages = serde_json::Value::Object(stages.collect());
+        println!("{}", serde_json::json!({ "changes": stages, "landed": landed.rows, "objects": landed.objects }));
     }
     match ended? {
         Ended::Clean => Ok(Exit::Success),
@@ -130,7 +132,6 @@ fn log_progress(watch: &Watch, message: &str) {
             stage,
             changes = taken.records,
             newest = %clock::rfc3339(taken.newest),
-            quarantined = taken.quarantined,
             misfits = taken.misfits,
             gaps = taken.gaps,
             "{message}"
@@ -151,7 +152,14 @@ fn log_progress(watch: &Watch, message: &str) {
         );
     }
     let landed = watch.lake.counters().read();
-    tracing::info!(landed = landed.rows, objects = landed.objects, bytes = landed.bytes, claims = landed.claims, "{message}");
+    tracing::info!(
+        landed = landed.rows,
+        objects = landed.objects,
+        bytes = landed.bytes,
+        claims = landed.claims,
+        quarantined = landed.quarantined,
+        "{message}"
+    );
 }
 
 fn summary(watch: &Watch) -> String {
@@ -168,7 +176,7 @@ fn summary(watch: &Watch) -> String {
     if taken.newest > 0 {
         let _ = write!(text, ", newest {}", clock::rfc3339(taken.newest));
     }
-    for (count, what) in [(taken.quarantined, "in quarantine"), (taken.gaps, "gaps: see headwater status")] {
+    for (count, what) in [(landed.quarantined, "in quarantine"), (taken.gaps, "gaps: see headwater status")] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }

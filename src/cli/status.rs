@@ -45,13 +45,19 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let sdk = aws::sdk_config().await;
     let clock = ServiceClock::new(WallClock::system());
     let api = TableStreams::new(&sdk, settings.table.name.as_str(), clock.clone());
-    let info = retry(RetryPolicy::START_UP, &stop, || api.table()).await?;
-    let mut stages = vec![Stage::look("capture", &api, info.stream, &clock, &sdk, &settings.lease.application).await?];
+    let captured = async {
+        let info = retry(RetryPolicy::START_UP, &stop, || api.table()).await?;
+        Stage::look("capture", &api, info.stream, &clock, &sdk, &settings.lease.application).await
+    };
+    let mut stages = vec![captured.await.unwrap_or_else(|error| Stage::unknown("capture", &error))];
     if let (Some(deliver), Some(kinesis)) = (&settings.deliver, &settings.kinesis) {
         let clock = ServiceClock::new(WallClock::system());
         let api = KinesisStream::new(&sdk, kinesis.stream.as_str(), clock.clone());
-        let stream = retry(RetryPolicy::START_UP, &stop, || api.current()).await?;
-        stages.push(Stage::look("deliver", &api, Some(stream), &clock, &sdk, &deliver.application).await?);
+        let delivered = async {
+            let stream = retry(RetryPolicy::START_UP, &stop, || api.current()).await?;
+            Stage::look("deliver", &api, Some(stream), &clock, &sdk, &deliver.application).await
+        };
+        stages.push(delivered.await.unwrap_or_else(|error| Stage::unknown("deliver", &error)));
     }
     let store = LakeStore::connect(&settings.lake.location, None, Some(&sdk))?;
     let stored = inventory(&store, &settings.table.name).await?;
@@ -67,7 +73,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     } else {
         print(&report);
     }
-    Ok(Exit::Success)
+    Ok(if report.stages.iter().any(Stage::is_unknown) { Exit::Failed } else { Exit::Success })
 }
 
 fn print(report: &Report) {

@@ -141,10 +141,15 @@ pub(super) fn check_stages(
     if deliver.target == DeliverTarget::Firehose && firehose.is_none() {
         return missing("deliver.target is \"firehose\"", "firehose", "delivery_stream");
     }
-    if route == RouteKind::Lake && deliver.target == DeliverTarget::Lake {
-        return Err(
-            "route.kind and deliver.target are both \"lake\": each change would land twice; set route.kind to \"kinesis\"".to_owned()
-        );
+    let both = match (route, deliver.target) {
+        (RouteKind::Lake, DeliverTarget::Lake) => Some("lake"),
+        (RouteKind::Firehose, DeliverTarget::Firehose) => Some("firehose"),
+        (RouteKind::Kinesis, _) | (RouteKind::Lake, DeliverTarget::Firehose) | (RouteKind::Firehose, DeliverTarget::Lake) => None,
+    };
+    if let Some(both) = both {
+        return Err(format!(
+            "route.kind and deliver.target are both \"{both}\": each change would land twice; set route.kind to \"kinesis\""
+        ));
     }
     if deliver.application == lease {
         return Err("deliver.application is lease.application: each stage needs a lease table of its own".to_owned());

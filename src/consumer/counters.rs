@@ -1,4 +1,4 @@
-//! What a capture stage has done since it started.
+//! What a stage has done since it started.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::stream::ShardInfo;
@@ -15,7 +16,6 @@ pub trait Decode: Send + Sync {
 }
 
 /// A page of a shard.
-#[derive(Debug)]
 pub struct Page<'p> {
     /// Its records, in the order of the shard.
     pub records: Vec<Record<'p>>,
@@ -29,7 +29,6 @@ pub struct Page<'p> {
 
 /// A record of a page.
 #[expect(clippy::large_enum_variant, reason = "nearly all records are changes")]
-#[derive(Debug)]
 pub enum Record<'p> {
     /// A change.
     Change {
@@ -39,6 +38,13 @@ pub enum Record<'p> {
         time: i64,
         /// The change.
         event: ChangeEvent<'p>,
+    },
+    /// A change that lies elsewhere. It is fetched when its turn has come, so that one at a time is in memory.
+    Elsewhere {
+        /// Where it stands in the shard.
+        position: Position,
+        /// Fetches it: a change, or poison.
+        fetch: BoxFuture<'p, Result<Record<'p>, Unreadable>>,
     },
     /// What is no change, to be kept whole in quarantine.
     Poison {
@@ -59,13 +65,13 @@ impl Record<'_> {
     /// Where it stands in the shard, where that can be told.
     pub fn position(&self) -> Option<Position> {
         match self {
-            Self::Change { position, .. } => Some(*position),
+            Self::Change { position, .. } | Self::Elsewhere { position, .. } => Some(*position),
             Self::Poison { position, .. } => *position,
         }
     }
 }
 
-/// A page of which no sense can be made now; it is asked for again, until the policy gives up.
+/// A page, or a record of it, of which no sense can be made now; it is asked for again, until the policy gives up.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);

@@ -9,6 +9,7 @@ use super::origin::Origin;
 use super::page::{Record, Unreadable};
 use super::watermark::Watermark;
 use super::{ConsumerError, Context, RETENTION_MARGIN, Trimming};
+use crate::aws::{AwsError, Failure};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
 use crate::lease::gap::{Gap, GapKind};
@@ -106,7 +107,7 @@ impl ShardTask {
                 lease.stream.clone(),
                 lease.shard.clone(),
                 position,
-                Rhythm::new(context.source.settings.idle_poll, context.source.shortest_poll),
+                Rhythm::new(context.source.settings.idle_poll, context.source.pace),
                 Arc::clone(&context.pages),
                 context.clock.clone(),
             ),
@@ -117,6 +118,7 @@ impl ShardTask {
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
             unread_since: self.origin.unread_since,
+            has_vanished: false,
         };
         loop {
             let next = tokio::select! {
@@ -156,6 +158,15 @@ impl ShardTask {
         }
     }
 
+    async fn is_listed(&self, shard: &ShardId) -> Result<bool, ConsumerError> {
+        let stream = self.held.current().await.stream;
+        match retry(RetryPolicy::SERVICE, &self.draining, || describe_all(self.context.source.api.as_ref(), &stream)).await {
+            Ok((_, listed)) => Ok(listed.iter().any(|listed| listed.id == *shard)),
+            Err(error) if error.failure == Failure::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Children get their leases before the parent is marked as done, so that no moment exists at which nothing points to them.
     async fn finish(&self, shard: &ShardId, mut children: Vec<ShardInfo>) -> Result<Outcome, ConsumerError> {
         let context = &self.context;
@@ -171,7 +182,7 @@ impl ShardTask {
                 Ok(listed) => listed,
                 Err(_) if self.draining.is_cancelled() => return Ok(Outcome::Drained),
                 // The whole stream is gone, and with it every child.
-                Err(error) if error.failure == crate::aws::Failure::NotFound => break,
+                Err(error) if error.failure == Failure::NotFound => break,
                 Err(error) => return Err(error.into()),
             };
             children = shards.into_iter().filter(|listed| listed.parents.contains(shard)).collect();
@@ -179,8 +190,10 @@ impl ShardTask {
                 break;
             }
             if children.is_empty() {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_LOOK);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
+                    () = self.draining.cancelled() => return Ok(Outcome::Drained),
+                }
             }
         }
         for child in children {
@@ -228,9 +241,10 @@ struct ShardProgress<'t> {
     not_before: Option<i64>,
     watermark: Watermark,
     order_checked: bool,
-    /// Since when there may be records that were not read: while none was read ([`Origin`]), and at any time where the service does not tell that it
-    /// has trimmed a position.
+    /// While no record has been read: since when there may be some. See [`Origin`].
     unread_since: Option<i64>,
+    /// Whether the service has said that the shard is not there.
+    has_vanished: bool,
 }
 
 impl ShardProgress<'_> {
@@ -246,8 +260,25 @@ impl ShardProgress<'_> {
         };
         self.task.context.counters.page(raw.body.len());
         self.check_horizon().await?;
+        if let (Some(resumed), Some(first)) = (raw.resumed_at, page.records.first()) {
+            self.check_resumption(resumed, first.position()).await?;
+        }
         let records = page.records.len();
         for record in page.records {
+            let position = record.position();
+            if position.is_some_and(|position| self.read.is_some_and(|read| position <= read)) {
+                continue;
+            }
+            let record = match record {
+                Record::Elsewhere { fetch, .. } => match fetch.await {
+                    Ok(record) => record,
+                    Err(Unreadable(problem)) => {
+                        self.reader.refuse_page(problem)?;
+                        return Ok(Next::Page);
+                    }
+                },
+                here => here,
+            };
             let written = self.record(record).await?;
             let rewound = matches!(written, Progress::Rewind(_));
             if self.apply(written).await? == Hold::Lost {
@@ -273,11 +304,12 @@ impl ShardProgress<'_> {
     }
 
     async fn record(&mut self, record: Record<'_>) -> Result<Progress, ConsumerError> {
-        if record.position().is_some_and(|position| self.read.is_some_and(|read| position <= read)) {
-            return Ok(Progress::Unchanged);
-        }
         match record {
             Record::Change { position, time, event } => self.change(position, time, &event).await,
+            Record::Elsewhere { position, .. } => {
+                Err(AwsError::of("GetRecords", Failure::Invalid, format!("the change at {position} leads from one place to the next"))
+                    .into())
+            }
             Record::Poison { position, time, event_id, raw, reason } => {
                 // A record without a time of its own is filed under the day it was found.
                 let time = time.unwrap_or_else(|| self.task.context.clock.unix_seconds());
@@ -305,9 +337,6 @@ impl ShardProgress<'_> {
             let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
             self.read = Some(position);
             self.watermark.read(position, time);
-            if self.task.context.source.trimming == Trimming::Silent {
-                self.unread_since = Some(time);
-            }
             self.task.context.counters.record(event.time, misfits);
         }
         Ok(written)
@@ -365,25 +394,45 @@ impl ShardProgress<'_> {
         Ok(self.task.held.checkpoint(sequence).await?)
     }
 
-    /// A shard of which no record was read has no position that could be trimmed, and some services skip a trimmed position in silence: an iterator just
-    /// starts with what is left. That something is missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
+    /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
+    /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
     async fn check_horizon(&mut self) -> Result<(), ConsumerError> {
         let oldest_kept = self.task.context.clock.unix_seconds() - self.task.retention + RETENTION_MARGIN;
-        let unseen = self.read.is_none() || self.task.context.source.trimming == Trimming::Silent;
-        if unseen && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
+        if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
             self.record_gap(GapKind::Trimmed).await?;
         }
         Ok(())
     }
 
-    /// The shard is gone: what was read of it is landed before the loss is recorded, since it cannot be read again.
+    /// Some services skip a trimmed position in silence. Reading resumes at the record of the position, not behind it: where that is the first to
+    /// come, nothing was trimmed. Where it is not, it may just have been the last one for long, unless nobody has looked for long either.
+    async fn check_resumption(&mut self, resumed: Position, first: Option<Position>) -> Result<(), ConsumerError> {
+        let Trimming::Silent { kept_at_least } = self.task.context.source.trimming else { return Ok(()) };
+        if first.is_some_and(|first| first.sequence() == resumed.sequence()) {
+            return Ok(());
+        }
+        let oldest_kept = self.task.context.clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
+        if self.task.held.current().await.durable_through.or(self.task.origin.unread_since).is_none_or(|through| through < oldest_kept) {
+            self.record_gap(GapKind::Trimmed).await?;
+        }
+        Ok(())
+    }
+
+    /// The position, or the shard, is gone: what was read of it is landed before the loss is recorded, since it cannot be read again. A shard that is
+    /// still listed has lost the position only.
     async fn vanished(&mut self) -> Result<Next, ConsumerError> {
         let written = self.writer.flush().await?;
         if self.apply(written).await? == Hold::Lost {
             return Ok(Next::Lost);
         }
+        if std::mem::replace(&mut self.has_vanished, true) {
+            return Ok(Next::End(Vec::new()));
+        }
         self.record_gap(GapKind::Vanished).await?;
-        Ok(Next::End(Vec::new()))
+        if self.reader.is_at_horizon() || !self.task.is_listed(&self.shard).await? {
+            return Ok(Next::End(Vec::new()));
+        }
+        self.begin_anew().await
     }
 
     /// The position is gone from the stream: what was read before is landed, the loss is recorded, and reading goes on with what there is.
@@ -396,6 +445,11 @@ impl ShardProgress<'_> {
             return Ok(Next::Page);
         }
         self.record_gap(GapKind::Trimmed).await?;
+        self.begin_anew().await
+    }
+
+    /// Goes on with the oldest record that the shard has.
+    async fn begin_anew(&mut self) -> Result<Next, ConsumerError> {
         self.reader.rewind(IteratorStart::TrimHorizon);
         // A fresh writer looks whether the record that it begins with has landed already.
         self.writer = self.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;

@@ -27,7 +27,7 @@ async fn lines() -> Lines {
         decimals: Decimals::Number,
         kms_key: None,
     };
-    Lines { schema: schema(), lake: Arc::new(Lake::on(store, settings, schema()).await.unwrap()) }
+    Lines(Arc::new(Claims { schema: schema(), lake: Arc::new(Lake::on(store, settings, schema()).await.unwrap()) }))
 }
 
 fn event(key: &str) -> ChangeEvent<'static> {
@@ -72,14 +72,22 @@ fn body(records: &[&[u8]], rest: &str) -> String {
 }
 
 fn change(record: &Record<'_>) -> (Position, i64, ChangeEvent<'static>) {
-    let Record::Change { position, time, event } = record else { panic!("a change was expected, not {record:?}") };
+    let Record::Change { position, time, event } = record else { panic!("a change was expected at {:?}", record.position()) };
     let event = ChangeEvent { event_id: event.event_id.to_string().into(), ..self::event(&event.keys[0]) };
     (*position, *time, event)
 }
 
 fn poison<'r>(record: &'r Record<'_>) -> (Option<Position>, &'r [u8], &'r str) {
-    let Record::Poison { position, raw, reason, .. } = record else { panic!("poison was expected, not {record:?}") };
+    let Record::Poison { position, raw, reason, .. } = record else { panic!("poison was expected at {:?}", record.position()) };
     (*position, raw, reason)
+}
+
+/// The one record of a page, fetched if it lies elsewhere.
+async fn fetched(mut page: Page<'_>) -> Record<'_> {
+    match page.records.pop().unwrap() {
+        Record::Elsewhere { fetch, .. } => fetch.await.unwrap(),
+        here => here,
+    }
 }
 
 fn position(sub: u32) -> Position {
@@ -112,7 +120,7 @@ async fn what_is_no_change_is_poison_and_its_neighbours_do_not_suffer() {
     let body = body(&[&aggregate, &damaged], "");
     let (lines, shard) = (lines().await, shard());
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
-    let [a, b, c, whole] = page.records.as_slice() else { panic!("{:?}", page.records) };
+    let [a, b, c, whole] = page.records.as_slice() else { panic!("{} records", page.records.len()) };
     assert_eq!((change(a).0, change(c).0), (position(0), position(2)));
     assert_eq!((poison(b).0, poison(b).1), (Some(position(1)), b"no change".as_slice()));
     assert_eq!((poison(whole).0, poison(whole).1), (Some(position(0)), damaged.as_slice()), "every byte is kept");
@@ -132,24 +140,37 @@ async fn data_that_is_not_base64_and_numbers_that_are_no_position_are_poison() {
 #[tokio::test]
 async fn a_pointer_is_followed_to_the_whole_change() {
     let (lines, shard) = (lines().await, shard());
-    let location = lines.lake.store_claim(&event("a"), &line(&event("a"))).await.unwrap();
+    let location = lines.0.lake.store_claim(&event("a"), &line(&event("a"))).await.unwrap();
     let body = body(&[&pointer(&event("a"), &location)], "");
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
-    let Record::Change { event: found, .. } = &page.records[0] else { panic!("{:?}", page.records) };
-    assert_eq!(*found, event("a"));
+    let Record::Change { event: found, .. } = fetched(page).await else { panic!("a change was expected") };
+    assert_eq!(found, event("a"));
 }
 
 #[tokio::test]
 async fn a_pointer_that_leads_nowhere_or_elsewhere_is_poison() {
     let (lines, shard) = (lines().await, shard());
-    let others = lines.lake.store_claim(&event("b"), &line(&event("b"))).await.unwrap();
+    let others = lines.0.lake.store_claim(&event("b"), &line(&event("b"))).await.unwrap();
     for location in [others.as_str(), "claims/dt=2026-11-21/gone-0.json", "../secrets", "schema.json"] {
         let pointer = pointer(&event("a"), location);
         let body = body(&[&pointer], "");
         let page = lines.page(&shard, body.as_bytes()).await.unwrap();
-        let (at, raw, reason) = poison(&page.records[0]);
+        let found = fetched(page).await;
+        let (at, raw, reason) = poison(&found);
         assert_eq!((at, raw), (Some(position(0)), pointer.as_slice()), "{location}: {reason}");
     }
+}
+
+#[tokio::test]
+async fn a_change_that_no_lake_takes_is_poison_and_does_not_stop_what_is_behind_it() {
+    let (lines, shard) = (lines().await, shard());
+    let snapshot = ChangeEvent { operation: Operation::Snapshot, ..event("a") };
+    let ancient = ChangeEvent { time: -86_400, ..event("a") };
+    let body = body(&[&line(&snapshot), &line(&ancient), &line(&event("b"))], "");
+    let page = lines.page(&shard, body.as_bytes()).await.unwrap();
+    assert!(poison(&page.records[0]).2.contains("snapshot"));
+    assert!(poison(&page.records[1]).2.contains("time"));
+    assert_eq!(change(&page.records[2]).2, event("b"));
 }
 
 #[tokio::test]

@@ -6,15 +6,18 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
 use jiff::Timestamp;
+use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::Lake;
 use super::error::{LakeError, Problem};
 use super::layout::HourPartition;
 use crate::event::{Position, ShardId};
+use crate::retry::{RetryPolicy, retry};
 
 /// A record that could not be turned into a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,7 @@ struct Entry<'a> {
 }
 
 impl Lake {
-    /// Stores a record in quarantine; durable when this returns. A record that is there already is left as it is.
+    /// Stores a record in quarantine; durable when this returns, which may take retries. A record that is there already is left as it is.
     pub async fn quarantine(&self, record: &PoisonRecord<'_>) -> Result<(), LakeError> {
         let doing = || format!("quarantine a record of shard {}", record.shard);
         let day = HourPartition::containing(record.time)
@@ -63,14 +66,19 @@ impl Lake {
         let identity = record.position.map_or_else(|| hash(record.raw), |position| position.padded());
         let location = self.layout.quarantined(day, record.shard, &identity);
         let body = entry(record).map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?;
+        let body = PutPayload::from(body);
+        retry(RetryPolicy::COMMIT, &CancellationToken::new(), || self.create_entry(&location, body.clone())).await
+    }
+
+    async fn create_entry(&self, location: &Path, body: PutPayload) -> Result<(), LakeError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store.store.put_opts(&location, PutPayload::from(body), options).await {
+        match self.store.store.put_opts(location, body, options).await {
             Ok(_) => {
                 self.counters.quarantined();
                 Ok(())
             }
             Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(LakeError::from_store(format!("create {}", self.store.describe(&location)), error)),
+            Err(error) => Err(LakeError::from_store(format!("create {}", self.store.describe(location)), error)),
         }
     }
 

@@ -29,11 +29,12 @@ pub struct Gap {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GapKind {
-    /// The stream no longer has what follows the checkpoint: it was not read within 24 hours.
+    /// The stream no longer has what follows the checkpoint: it was not read in time.
     Trimmed,
     /// The shard disappeared before it was read to its end.
     Vanished,
-    /// The table's stream was disabled and enabled again: changes made in between are in no stream.
+    /// The stream was replaced by another one: a table's was disabled and enabled again, a Kinesis stream was deleted and made anew. Changes made in
+    /// between are in no stream.
     StreamReplaced,
     /// A child shard's numbers do not go on above its parent's: the order of `cdc_sequence` is not the order of changes there.
     OrderBroken,
@@ -45,7 +46,7 @@ impl GapKind {
         match self {
             Self::Trimmed => "changes were trimmed from the stream before they were read",
             Self::Vanished => "the shard disappeared before it was read to its end",
-            Self::StreamReplaced => "the stream was disabled and enabled again; changes in between are in no stream",
+            Self::StreamReplaced => "the stream was replaced by a new one; changes in between are in no stream",
             Self::OrderBroken => "a shard's sequence numbers do not continue above its parent's",
         }
     }

@@ -13,13 +13,14 @@
 //!
 //! A change that is too large for a record goes to the lake, with a pointer in the stream, or to quarantine, as configured.
 //!
-//! In reading order: `plan` (pure) says what a call carries, `backoff` who has to wait, `writer` makes the calls and judges the answers;
-//! `service` is what is needed of Kinesis, `shards` the shared map of its shards.
+//! In reading order: `plan` (pure) says what a call carries, `verdict` (pure) what the answers mean, `backoff` who has to wait; `writer` makes
+//! the calls; `service` is what is needed of Kinesis, `shards` the shared map of its shards.
 
 mod backoff;
 mod plan;
 mod service;
 mod shards;
+mod verdict;
 mod writer;
 
 use std::sync::Arc;

@@ -70,20 +70,33 @@ impl<K> Outbox<K> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.entry))
     }
 
-    /// The service has the entry, which is returned. To acknowledge it again changes nothing.
-    pub fn acknowledge(&mut self, id: EntryId) -> Option<Entry<K>> {
-        let entry = self.slots.remove(&id)?.entry;
-        self.bytes -= entry.data.len();
-        Some(entry)
+    /// An entry that is not acknowledged.
+    pub fn get(&self, id: EntryId) -> Option<&Entry<K>> {
+        self.slots.get(&id).map(|slot| &slot.entry)
+    }
+
+    /// The service has the entry. To acknowledge it again changes nothing.
+    pub fn acknowledge(&mut self, id: EntryId) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.bytes -= slot.entry.data.len();
+        }
     }
 
     /// The last record up to which every one is acknowledged, when it lies behind what the last call told.
     pub fn durable(&mut self) -> Option<Position> {
-        let durable = self.slots.first_key_value().map_or(self.taken, |(_, oldest)| oldest.before);
-        (durable > self.told).then(|| {
-            self.told = durable;
-            durable
+        self.has_news().then(|| {
+            self.told = self.durable_through();
+            self.told
         })
+    }
+
+    /// Whether [`durable`](Self::durable) has something to tell.
+    pub fn has_news(&self) -> bool {
+        self.durable_through() > self.told
+    }
+
+    fn durable_through(&self) -> Position {
+        self.slots.first_key_value().map_or(self.taken, |(_, oldest)| oldest.before)
     }
 
     /// The last record that was taken or skipped.

@@ -102,11 +102,12 @@ impl StreamApi for TableStreams {
         output.shard_iterator.ok_or_else(|| AwsError::of("GetShardIterator", Failure::Invalid, "the response holds no iterator"))
     }
 
-    async fn records(&self, iterator: &str) -> Result<Bytes, AwsError> {
+    async fn records(&self, iterator: &str, limit: Option<u32>) -> Result<Bytes, AwsError> {
         let body = TakenBody::default();
         self.streams
             .get_records()
             .shard_iterator(iterator)
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
             .customize()
             .interceptor(TakeBody(body.clone()))
             .send()

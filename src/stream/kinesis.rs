@@ -4,8 +4,9 @@
 //! meet, the time of its making is a part of both names that are used here: a [`StreamArn`] is Kinesis' with that time behind it, a shard's id
 //! is `<account>:<stream>:<seconds since the epoch>:<Kinesis' shard id>`, as the Kinesis Client Library writes it for applications with many streams.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -13,6 +14,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::types::{Shard, ShardIteratorType, StreamDescriptionSummary, StreamStatus};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::body::{ReadDate, TakeBody, TakenBody};
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo};
@@ -21,9 +23,8 @@ use crate::clock::ServiceClock;
 use crate::event::ShardId;
 use crate::mutant::{self, Mutant};
 
-/// What a page may hold at most: aggregated records are 50 KiB each unless told otherwise, and a page of 5 MiB is a second's worth of a shard's
-/// reading.
-const PAGE_RECORDS: i32 = 100;
+/// How long the description of the stream is believed: a round of the consumer looks again after half its fail-over time.
+const BELIEVED: Duration = Duration::from_secs(15);
 const SECONDS_PER_HOUR: i64 = 3600;
 
 /// One Kinesis data stream, without the SDK's retries: callers decide by the class of the error.
@@ -34,6 +35,8 @@ pub struct KinesisStream {
     /// Stand-ins may write sequence numbers with leading zeros and compare them as text; AWS writes none. What a shard's first number looks like tells
     /// how long they are.
     padded_to: Arc<AtomicUsize>,
+    /// What the last description said, and when.
+    described: Arc<Mutex<Option<(Instant, StreamInfo)>>>,
 }
 
 impl KinesisStream {
@@ -41,7 +44,20 @@ impl KinesisStream {
     pub fn new(config: &SdkConfig, name: impl Into<String>, clock: ServiceClock) -> Self {
         let config = aws_sdk_kinesis::config::Builder::from(config).retry_config(RetryConfig::disabled());
         let client = Client::from_conf(config.interceptor(ReadDate::new(clock)).build());
-        Self { name: name.into(), client, padded_to: Arc::default() }
+        Self { name: name.into(), client, padded_to: Arc::default(), described: Arc::default() }
+    }
+
+    /// What [`current`](StreamApi::current) said a moment ago: descriptions are limited to a few a second for a whole account.
+    async fn recent(&self) -> Result<StreamInfo, AwsError> {
+        let described = self.described().clone();
+        match described {
+            Some((at, info)) if at.elapsed() < BELIEVED => Ok(info),
+            _ => self.current().await,
+        }
+    }
+
+    fn described(&self) -> MutexGuard<'_, Option<(Instant, StreamInfo)>> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_padding(&self, shard: &Shard) {
@@ -64,15 +80,17 @@ impl KinesisStream {
 impl StreamApi for KinesisStream {
     async fn current(&self) -> Result<StreamInfo, AwsError> {
         let summary = self.summary().await?;
-        Ok(StreamInfo {
+        let info = StreamInfo {
             arn: identity(&summary),
             enabled: matches!(summary.stream_status, StreamStatus::Active | StreamStatus::Updating | StreamStatus::Creating),
             retention: i64::from(summary.retention_period_hours) * SECONDS_PER_HOUR,
-        })
+        };
+        *self.described() = Some((Instant::now(), info.clone()));
+        Ok(info)
     }
 
     async fn describe(&self, stream: &StreamArn, after: Option<&ShardId>) -> Result<DescribePage, AwsError> {
-        let current = self.current().await?;
+        let current = self.recent().await?;
         if current.arn != *stream {
             return Err(gone("ListShards", stream));
         }
@@ -101,7 +119,7 @@ impl StreamApi for KinesisStream {
 
     async fn iterator(&self, stream: &StreamArn, shard: &ShardId, start: IteratorStart) -> Result<String, AwsError> {
         // A stream that was made anew has shards of the same ids.
-        if self.current().await?.arn != *stream {
+        if self.recent().await?.arn != *stream {
             return Err(gone("GetShardIterator", stream));
         }
         let request = self.client.get_shard_iterator().stream_name(&self.name).shard_id(service_id(shard));
@@ -125,12 +143,12 @@ impl StreamApi for KinesisStream {
         output.shard_iterator.ok_or_else(|| AwsError::of("GetShardIterator", Failure::Invalid, "the response holds no iterator"))
     }
 
-    async fn records(&self, iterator: &str) -> Result<Bytes, AwsError> {
+    async fn records(&self, iterator: &str, limit: Option<u32>) -> Result<Bytes, AwsError> {
         let body = TakenBody::default();
         self.client
             .get_records()
             .shard_iterator(iterator)
-            .limit(PAGE_RECORDS)
+            .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()))
             .customize()
             .interceptor(TakeBody(body.clone()))
             .send()

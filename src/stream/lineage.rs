@@ -46,7 +46,7 @@ pub struct NewLease {
 }
 
 /// A shard's listing and lease are kept this long after its end, lest a listing that still shows it bring it back to life.
-/// Twice the retention of a stream.
+/// Twice the retention of a table's stream; a Kinesis stream lists its shards for as long as it keeps their records.
 const REMEMBER_SECONDS: i64 = 48 * 3600;
 
 /// Leases for the shards that have none yet. `start` counts for the shards of a first start (no leases at all) only.

@@ -36,6 +36,8 @@ pub struct RawPage {
     pub body: Bytes,
     /// When the page was asked for, in seconds since the epoch: what was written before is in this page or an earlier one.
     pub asked_at: i64,
+    /// The position that the reading was resumed at, until a page with records has come.
+    pub resumed_at: Option<Position>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -48,6 +50,7 @@ pub struct ShardReader {
     clock: ServiceClock,
     position: IteratorStart,
     iterator: Option<String>,
+    resumed_at: Option<Position>,
     rhythm: Rhythm,
     next_at: Instant,
     delays: Delays,
@@ -73,6 +76,7 @@ impl ShardReader {
             clock,
             position,
             iterator: None,
+            resumed_at: None,
             rhythm,
             next_at: Instant::now(),
             delays: Delays::new(RetryPolicy::SERVICE),
@@ -90,7 +94,7 @@ impl ShardReader {
             };
             let asked_at = self.clock.unix_seconds();
             let error = match self.page().await {
-                Ok(body) => return Ok(Read::Page(RawPage { body, asked_at, _permit: permit })),
+                Ok(body) => return Ok(Read::Page(RawPage { body, asked_at, resumed_at: self.resumed_at, _permit: permit })),
                 Err(error) => error,
             };
             drop(permit);
@@ -119,9 +123,16 @@ impl ShardReader {
     async fn page(&mut self) -> Result<Bytes, AwsError> {
         let iterator = match &self.iterator {
             Some(iterator) => iterator,
-            None => self.iterator.insert(self.api.iterator(&self.stream, &self.shard, self.position).await?),
+            None => {
+                let iterator = self.api.iterator(&self.stream, &self.shard, self.position).await?;
+                self.resumed_at = match self.position {
+                    IteratorStart::After(position) => Some(position),
+                    IteratorStart::TrimHorizon | IteratorStart::At(_) => None,
+                };
+                self.iterator.insert(iterator)
+            }
         };
-        self.api.records(iterator).await
+        self.api.records(iterator, self.rhythm.limit()).await
     }
 
     /// Takes note that a page was dealt with: the last position seen so far, the iterator that follows, the page's size,
@@ -132,6 +143,9 @@ impl ShardReader {
         }
         self.iterator = Some(next_iterator);
         self.failing = false;
+        if records > 0 {
+            self.resumed_at = None;
+        }
         self.next_at = Instant::now() + self.rhythm.after_page(records, bytes, more);
     }
 
@@ -140,6 +154,14 @@ impl ShardReader {
         self.position = position;
         self.iterator = None;
         self.rhythm.restart();
+        // Reading works: a page led here.
+        self.failing = false;
+        self.next_at = Instant::now() + self.rhythm.shortest();
+    }
+
+    /// Whether it reads from the oldest record that there is.
+    pub fn is_at_horizon(&self) -> bool {
+        self.position == IteratorStart::TrimHorizon
     }
 
     /// The page could not be made sense of as a whole: it is asked for again, after a pause, until the policy gives up.

@@ -8,4 +8,5 @@
 mod model;
 mod reader;
 #[cfg(feature = "embedded")]
+mod silent;
 mod stage;

@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) vanished: Vec<&'static str>,
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) knows_timestamps: bool,
+    /// As in Kinesis: an iterator begins at the record that it is to go on behind, and a trimmed position is passed over without a word.
+    pub(crate) is_silent: bool,
     /// Each GetShardIterator, as it was asked.
     pub(crate) iterators: Vec<(String, IteratorStart)>,
     pub(crate) reads: u32,
@@ -65,6 +67,7 @@ impl Model {
             vanished: Vec::new(),
             faults: VecDeque::new(),
             knows_timestamps: true,
+            is_silent: false,
             iterators: Vec::new(),
             reads: 0,
         })))
@@ -132,6 +135,9 @@ impl StreamApi for Model {
                 IteratorStart::TrimHorizon | IteratorStart::At(_) => found.trimmed_below,
                 IteratorStart::After(sequence) => {
                     let after: u64 = sequence.sequence().parse().unwrap();
+                    if state.is_silent {
+                        return Ok(format!("{shard}|{after}"));
+                    }
                     if after < found.trimmed_below {
                         return fail("GetShardIterator", Failure::Trimmed);
                     }
@@ -142,7 +148,7 @@ impl StreamApi for Model {
         })
     }
 
-    async fn records(&self, iterator: &str) -> Result<Bytes, AwsError> {
+    async fn records(&self, iterator: &str, _: Option<u32>) -> Result<Bytes, AwsError> {
         self.change(|state| {
             state.reads += 1;
             let (id, from) = iterator.split_once('|').unwrap();

@@ -7,7 +7,7 @@ use headwater::aws::{AwsError, Failure};
 use headwater::clock::{ServiceClock, WallClock};
 use headwater::event::ShardId;
 use headwater::event::decode::{Decoded, parse_page};
-use headwater::stream::poll::Rhythm;
+use headwater::stream::poll::{Pace, Rhythm};
 use headwater::stream::reader::{Read, ShardReader};
 use headwater::stream::{IteratorStart, StreamArn};
 use tokio::sync::Semaphore;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use super::model::{Fault, Model, sequence, shard};
 
 fn reader(model: &Model, start: IteratorStart) -> ShardReader {
-    let rhythm = Rhythm::new(Duration::from_secs(1), Duration::ZERO);
+    let rhythm = Rhythm::new(Duration::from_secs(1), Pace::FREE);
     let (api, stream, pages) = (Arc::new(model.clone()), StreamArn::new("arn:stream/1"), Arc::new(Semaphore::new(1)));
     ShardReader::new(api, stream, ShardId::new("a"), start, rhythm, pages, ServiceClock::new(WallClock::system()))
 }

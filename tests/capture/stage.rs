@@ -10,7 +10,7 @@ use headwater::aws::Failure;
 use headwater::capture;
 use headwater::clock::{ServiceClock, WallClock};
 use headwater::config::{OnGap, Start, StreamSettings};
-use headwater::consumer::{Consumer, ConsumerError, Context, Counters};
+use headwater::consumer::{Consumer, ConsumerError, Context, Counters, Source, Trimming};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
 use headwater::event::{AttributeType, ShardId};
@@ -30,10 +30,11 @@ use super::model::{Fault, Model, Shard, TIME, insert, sequence, shard};
 const TABLE: &str = "orders";
 
 /// Leases and lake outlive the workers of a test.
-struct World {
+pub(super) struct World {
     dynamo: Embedded,
     folder: tempfile::TempDir,
-    settings: StreamSettings,
+    pub(super) settings: StreamSettings,
+    pub(super) trimming: Trimming,
 }
 
 struct Worker {
@@ -43,15 +44,16 @@ struct Worker {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self {
             dynamo: Embedded::start(Options::default()).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
             settings: StreamSettings { start: Start::TrimHorizon, on_gap: OnGap::Continue, idle_poll: Duration::from_millis(20) },
+            trimming: Trimming::Told,
         }
     }
 
-    fn leases(&self) -> LeaseTable {
+    pub(super) fn leases(&self) -> LeaseTable {
         LeaseTable::new(&self.dynamo.sdk_config(), "leases", CancellationToken::new())
     }
 
@@ -69,7 +71,7 @@ impl World {
         let leases = Arc::new(self.leases());
         leases.ensure(true).await.unwrap();
         let capture = Consumer::new(Context::new(
-            capture::source(Arc::new(model.clone()), &schema, self.settings.clone()),
+            Source { trimming: self.trimming, ..capture::source(Arc::new(model.clone()), &schema, self.settings.clone()) },
             leases,
             Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20))),
             lake,
@@ -83,7 +85,7 @@ impl World {
     }
 
     /// Runs a worker until it has taken `records`, and every closed shard is done.
-    async fn capture(&self, model: &Model, records: u64) {
+    pub(super) async fn capture(&self, model: &Model, records: u64) {
         let worker = self.worker("worker", model).await;
         self.settle(model, &worker, records).await;
         worker.drain().await.unwrap();
@@ -107,12 +109,12 @@ impl World {
         leases.into_iter().map(|lease| (lease.shard.clone(), lease)).collect()
     }
 
-    async fn gaps(&self) -> Vec<Gap> {
+    pub(super) async fn gaps(&self) -> Vec<Gap> {
         self.leases().read().await.unwrap().1
     }
 
     /// Sequence numbers of all rows that landed, by shard, in the order of the objects' positions.
-    fn landed(&self) -> BTreeMap<String, Vec<u64>> {
+    pub(super) fn landed(&self) -> BTreeMap<String, Vec<u64>> {
         let mut objects = Vec::new();
         collect(&self.folder.path().join(TABLE).join("changes"), &mut objects);
         objects.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
@@ -158,7 +160,7 @@ async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-fn rows(of: &[(&str, &[u64])]) -> BTreeMap<String, Vec<u64>> {
+pub(super) fn rows(of: &[(&str, &[u64])]) -> BTreeMap<String, Vec<u64>> {
     of.iter().map(|(shard, sequences)| ((*shard).to_owned(), sequences.to_vec())).collect()
 }
 

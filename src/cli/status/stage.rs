@@ -29,6 +29,9 @@ pub(super) struct Stage {
     seconds_to_trim: Option<i64>,
     shards: Vec<Shard>,
     gaps: Vec<Gap>,
+    /// Why nothing is known of the stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -77,10 +80,34 @@ impl Stage {
             stream: stream.map(|stream| stream.arn.to_string()),
             shards: shards(&listed, &leases, now),
             gaps,
+            error: None,
         })
     }
 
+    /// A stage that cannot be looked at. Its neighbours can.
+    pub(super) fn unknown(stage: &'static str, error: &AwsError) -> Self {
+        Self {
+            name: stage,
+            stream: None,
+            enabled: false,
+            durable_through: None,
+            lag_seconds: None,
+            seconds_to_trim: None,
+            shards: Vec::new(),
+            gaps: Vec::new(),
+            error: Some(error.to_string()),
+        }
+    }
+
+    pub(super) fn is_unknown(&self) -> bool {
+        self.error.is_some()
+    }
+
     pub(super) fn print(&self) {
+        if let Some(error) = &self.error {
+            println!("{:8} cannot be looked at: {error}", self.name);
+            return;
+        }
         match &self.stream {
             Some(stream) => println!("{:8} {stream} ({})", self.name, if self.enabled { "enabled" } else { "DISABLED" }),
             None => println!("{:8} no stream: enable one with the view type NEW_AND_OLD_IMAGES", self.name),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Put, PutRecordBatch, hint};
 use super::plan::{BILLING_STEP, LARGEST_RECORD, plan};
@@ -16,7 +15,7 @@ use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
-use crate::retry::{Delays, RetryPolicy, Transient as _, retry};
+use crate::retry::{Delays, RetryPolicy, Transient as _};
 use crate::route::budget::{Admission, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
@@ -176,7 +175,7 @@ impl FirehoseWriter {
             reason: &reason,
             time: event.time,
         };
-        retry(RetryPolicy::COMMIT, &CancellationToken::new(), || self.target.lake.quarantine(&record)).await?;
+        self.target.lake.quarantine(&record).await?;
         tracing::error!(shard = %self.shard, %position, reason, "event put into quarantine");
         Ok(())
     }

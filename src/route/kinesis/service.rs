@@ -83,14 +83,13 @@ impl PutRecords for DataStream {
         let mut token: Option<String> = None;
         loop {
             let request = self.client.list_shards();
-            let request = match token.take() {
-                // The token stands for the stream and the filter.
-                Some(token) => request.next_token(token),
-                None => {
-                    let at_latest = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
-                    let at_latest = at_latest.map_err(|error| AwsError::of("ListShards", Failure::Invalid, error.to_string()))?;
-                    request.stream_name(&self.name).shard_filter(at_latest)
-                }
+            let request = if let Some(token) = token.take() {
+                // It stands for the stream and the filter.
+                request.next_token(token)
+            } else {
+                let at_latest = ShardFilter::builder().r#type(ShardFilterType::AtLatest).build();
+                let at_latest = at_latest.map_err(|error| AwsError::of("ListShards", Failure::Invalid, error.to_string()))?;
+                request.stream_name(&self.name).shard_filter(at_latest)
             };
             let output = request.send().await.map_err(|error| AwsError::new("ListShards", &self.name, &error))?;
             for shard in output.shards.unwrap_or_default() {

@@ -6,17 +6,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::backoff::{Backoffs, GaveUp};
-use super::plan::{Destination, LARGEST_REQUEST, Lane, Limits, PlannedRecord, plan};
+use super::backoff::Backoffs;
+use super::plan::{Destination, LARGEST_REQUEST, Limits, PlannedRecord, plan};
 use super::service::Answer;
+use super::verdict::{Verdict, advice, judge, went_elsewhere};
 use super::{Shared, route_error};
 use crate::aws::AwsError;
 use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
-use crate::mutant::{self, Mutant};
-use crate::retry::{RetryPolicy, Transient, retry};
+use crate::retry::{RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share};
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::shard_map::ShardMap;
@@ -26,9 +26,6 @@ use crate::route::{Progress, RouteError, ShardWriter};
 const PAYLOAD_UNIT: usize = 25 << 10;
 /// About what an entry holds besides its data and its partition key.
 const ENTRY_OVERHEAD: usize = 200;
-
-/// The code of a record that its shard has no room for now.
-const THROTTLED: &str = "ProvisionedThroughputExceededException";
 
 pub(super) struct KinesisWriter {
     shared: Arc<Shared>,
@@ -82,6 +79,9 @@ impl ShardWriter for KinesisWriter {
     }
 
     async fn due(&mut self) {
+        if self.outbox.has_news() {
+            return;
+        }
         let window = self.gathering.since.map(|since| since + self.shared.batch.window);
         let at = match (window, self.backoffs.next_attempt()) {
             _ if self.outbox.is_empty() => None,
@@ -120,10 +120,10 @@ impl ShardWriter for KinesisWriter {
 }
 
 impl KinesisWriter {
-    pub(super) fn new(shared: Arc<Shared>, shard: ShardId, after: Position) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, source: ShardId, after: Position) -> Self {
         let outbox = Outbox::new(after);
         Self {
-            shard,
+            shard: source,
             released: outbox.next_id(),
             outbox,
             gathering: Gathering::default(),
@@ -165,7 +165,7 @@ impl KinesisWriter {
             reason: &reason,
             time: event.time,
         };
-        retry(RetryPolicy::COMMIT, &tokio_util::sync::CancellationToken::new(), || lake.quarantine(&record)).await?;
+        lake.quarantine(&record).await?;
         tracing::error!(shard = %self.shard, %position, reason, "change put into quarantine");
         Ok(false)
     }
@@ -268,14 +268,13 @@ impl KinesisWriter {
         };
         self.map_is_stale |= elsewhere(false);
         // A record of one event is right wherever it is; whether an aggregated one is, only a newer map can tell.
-        if elsewhere(true) {
-            self.list_shards(shards).await?;
-        }
+        let mut outcome = if elsewhere(true) { self.list_shards(shards).await } else { Ok(()) };
         let shards = self.shared.shards.current();
         for (record, answer) in records.iter().zip(&answers) {
-            self.apply(record, answer, judge(record, answer, &shards))?;
+            // Every answer counts, whatever else fails.
+            outcome = outcome.and(self.apply(record, answer, judge(record, answer, &shards)));
         }
-        Ok(())
+        outcome
     }
 
     fn apply(&mut self, record: &PlannedRecord, answer: &Answer, verdict: Verdict) -> Result<(), RouteError> {
@@ -295,14 +294,17 @@ impl KinesisWriter {
         }
         let Some(through) = record.entries.last() else { return Ok(()) };
         tracing::debug!(shard = %self.shard, lane = ?record.lane, ?answer, "a record is sent again");
-        self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| self.lane_gave_up(&record.lane, answer, gave_up))
+        self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| RouteError {
+            doing: self.doing(),
+            hint: advice(&record.lane, answer, gave_up),
+            source: None,
+        })
     }
 
     fn acknowledge(&mut self, record: &PlannedRecord) {
         for id in &record.entries {
-            if let Some(entry) = self.outbox.acknowledge(*id) {
-                self.overhead -= overhead(&entry.key);
-            }
+            self.overhead -= self.outbox.get(*id).map_or(0, |entry| overhead(&entry.key));
+            self.outbox.acknowledge(*id);
         }
     }
 
@@ -320,61 +322,9 @@ impl KinesisWriter {
         })
     }
 
-    fn lane_gave_up(&self, lane: &Lane, answer: &Answer, GaveUp { after }: GaveUp) -> RouteError {
-        let place = match lane {
-            Lane::Shard(shard) => format!("shard {shard} of the stream"),
-            Lane::Key(key) => format!("the shard with the hash key {key}"),
-        };
-        let seconds = after.as_secs();
-        let hint = match answer {
-            Answer::Taken(landed) => format!(
-                "for {seconds} s aggregated records for {place} have landed on {landed}, which does not take all of their keys: see that the \
-                 stream's RecordDistributionStrategy is USER_PARTITION_KEY, and that ListShards tells of its reshards"
-            ),
-            Answer::Refused { code, message } if code == THROTTLED => format!(
-                "{place} has refused records for {seconds} s ({code}: {message}): add shards to the stream, or use an on-demand stream; if one \
-                 item alone changes that often, no shard can take it"
-            ),
-            Answer::Refused { code, message } => {
-                format!("{place} has refused records for {seconds} s ({code}: {message}): see the AWS Health Dashboard for Kinesis")
-            }
-        };
-        RouteError { doing: self.doing(), hint, source: None }
-    }
-
     fn doing(&self) -> String {
         format!("put changes of shard {} into the Kinesis stream '{}'", self.shard, self.shared.stream)
     }
-}
-
-/// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Delivered,
-    /// It is not in the stream.
-    Refused,
-    /// It is in the stream, on a shard to which not all of its keys belong. Readers that look at the keys, as the Kinesis Client Library does,
-    /// pass over the whole of it.
-    Misplaced,
-}
-
-fn judge(record: &PlannedRecord, answer: &Answer, shards: &ShardMap) -> Verdict {
-    match answer {
-        Answer::Refused { .. } if mutant::armed(Mutant::AcknowledgeFailed) => Verdict::Delivered,
-        Answer::Refused { .. } => Verdict::Refused,
-        Answer::Taken(_) if !record.is_aggregated() || !went_elsewhere(record, answer) => Verdict::Delivered,
-        Answer::Taken(_) if mutant::armed(Mutant::TrustStaleMap) => Verdict::Delivered,
-        Answer::Taken(landed) => {
-            let (least, greatest) = record.hash_keys;
-            let belongs = shards.range(landed).is_some_and(|range| range.contains(least) && range.contains(greatest));
-            if belongs { Verdict::Delivered } else { Verdict::Misplaced }
-        }
-    }
-}
-
-/// Whether the record is on another shard than the map foretold.
-fn went_elsewhere(record: &PlannedRecord, answer: &Answer) -> bool {
-    matches!((&record.lane, answer), (Lane::Shard(foretold), Answer::Taken(landed)) if foretold != landed)
 }
 
 fn overhead(destination: &Destination) -> usize {

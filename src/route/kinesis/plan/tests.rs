@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::event::Position;
-use crate::route::aggregate::{Unpacked, unpack};
+use crate::route::aggregate::{Unpacked, UserRecord, unpack};
 use crate::route::outbox::Outbox;
 use crate::route::shard_map::HashRange;
 
@@ -164,9 +164,10 @@ proptest! {
                 prop_assert!(limits.aggregate.is_some_and(|largest| size(record) <= largest));
                 prop_assert_eq!(record.explicit_hash_key, Some(inside[0].key.hash_key));
                 let Unpacked::Aggregated(users) = unpack(&record.data) else { panic!("not aggregated") };
-                prop_assert!(users.iter().zip(&inside).all(|(user, entry)| {
+                let are = |(user, entry): (&UserRecord<'_>, &&Entry<Destination>)| {
                     user.partition_key == &*entry.key.partition_key && user.data == &entry.data[..]
-                }));
+                };
+                prop_assert!(users.iter().zip(&inside).all(are));
                 prop_assert_eq!(users.len(), inside.len());
             }
             let keys = || inside.iter().map(|entry| entry.key.hash_key);

@@ -83,11 +83,17 @@ impl FakeStream {
         self.0.lock().unwrap()
     }
 
+    /// How many calls and listings there were.
+    pub(super) fn calls_and_listings(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.calls.len(), state.listings)
+    }
+
     /// The first of a row of items whose changes belong to that open shard.
     pub(super) fn item_of(&self, shard: usize) -> String {
         let (_, start, end) = self.state().open[shard].clone();
         let range = range(start, end);
-        (0..).map(|n| format!("item-{n}")).find(|item| range.contains(HashKey::of(item))).unwrap()
+        (0..1000).map(|n| format!("item-{n}")).find(|item| range.contains(HashKey::of(item))).unwrap()
     }
 }
 
@@ -176,7 +182,9 @@ impl PutRecords for FakeStream {
                 Ok(records.iter().map(|record| if matches(record) { refused() } else { take(record) }).collect())
             }
             Fate::AnswerLost => {
-                records.iter().for_each(|record| drop(take(record)));
+                for record in records {
+                    take(record);
+                }
                 Err(AwsError::of("PutRecords", Failure::Unavailable, "timed out"))
             }
             Fate::Fails(failure) => Err(AwsError::of("PutRecords", failure, "it failed")),
@@ -197,13 +205,13 @@ impl PutRecords for FakeStream {
 
 /// What a writer has in common with others, for a route into the stream.
 pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: BatchSettings) -> Shared {
-    let schema = TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::String)]);
+    let schema = TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::S)]);
     let store = LakeStore { store: Arc::new(InMemory::new()), prefix: Path::default(), address: "memory".to_owned(), ordered: true };
     let settings = LakeSettings {
         location: LakeLocation::Folder("unused".into()),
         format: Format::Parquet,
         max_size: 1 << 20,
-        max_age: std::time::Duration::from_secs(60),
+        max_age: std::time::Duration::from_mins(1),
         decimals: Decimals::Number,
         kms_key: None,
     };
