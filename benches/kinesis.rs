@@ -30,11 +30,14 @@ use tokio_util::sync::CancellationToken;
 /// What aggregation is for: the share of the PUT payload units that are left.
 const MOST_UNITS: f64 = 0.1;
 const CHANGES: usize = 1_000_000;
-/// As many as show in seconds, in a debug build, that all of this works. A multiple of the lots that the load consists of, in each shard.
-const FEW_CHANGES: usize = 20_000;
+/// As many as fill a batch of each shard, and show in seconds, in a debug build, that all of this works.
+const FEW_CHANGES: usize = 12_000;
 /// Shards of the table's stream, and of the Kinesis stream.
 const TABLE_SHARDS: usize = 4;
 const KINESIS_SHARDS: usize = 4;
+
+/// Columns of the table's first column.
+const WIDTH: usize = 48;
 
 const TABLE: &str = "sales_orders";
 const BUCKET: &str = "lake";
@@ -53,7 +56,7 @@ fn main() -> Result<()> {
     let measured = std::env::args().any(|argument| argument == "--bench");
     let simulator = Simulator::start(if measured { CHANGES } else { FEW_CHANGES })?;
     let runtime = tokio::runtime::Runtime::new().context("start a runtime")?;
-    let mut run = |aggregation| {
+    let run = |aggregation| {
         let run = runtime.block_on(simulator.replicate(aggregation));
         run.with_context(|| format!("replicate with aggregation = {aggregation}"))
     };
@@ -100,6 +103,7 @@ impl Simulator {
     /// Replicates the whole load through Kinesis.
     async fn replicate(&self, aggregation: bool) -> Result<Run> {
         self.load.clear();
+        let cpu = cpu_time();
         let settings =
             headwater::config::parse(&configuration(aggregation), Path::new(env!("CARGO_MANIFEST_DIR"))).map_err(anyhow::Error::msg)?;
         let pipeline = Pipeline::build(&settings, &sdk_config(self.address, "bench"), WallClock::system()).await?;
@@ -113,7 +117,8 @@ impl Simulator {
         stop.cancel();
         ensure!(matches!(running.await??, Ended::Clean), "the service did not finish what it had begun");
         ensure!(self.load.is_exact(), "changes were repeated, out of order or unknown: {:?}", self.load.received());
-        Ok(Run { received: self.load.received(), took: self.load.took().context("nothing was put")? })
+        let cpu = cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
+        Ok(Run { received: self.load.received(), took: self.load.took().context("nothing was put")?, cpu })
     }
 
     /// Returns when every change has arrived.
@@ -172,10 +177,23 @@ fn configuration(aggregation: bool) -> String {
     )
 }
 
+/// The time that all threads of this process ran so far, where the system tells it as Linux does.
+fn cpu_time() -> Option<Duration> {
+    /// The kernel counts so many in a second, whatever its own clock.
+    const TICKS: u64 = 100;
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program stands in parentheses and may hold anything; the twelfth and the thirteenth field behind it are the times.
+    let times = text.rsplit_once(')')?.1.split_ascii_whitespace().skip(11).take(2);
+    let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>().ok()?;
+    Some(Duration::from_millis(ticks * 1_000 / TICKS))
+}
+
 /// What the simulator received in one run, and how long that took.
 struct Run {
     received: Received,
     took: Duration,
+    /// The processor time of the service and the simulator together.
+    cpu: Option<Duration>,
 }
 
 struct Comparison {
@@ -199,6 +217,10 @@ impl Run {
         self.a_million(self.received.billed_kib as f64 / KIB_A_GB * ON_DEMAND_GB)
     }
 
+    fn cpu_of_a_million(&self) -> Option<f64> {
+        Some(self.a_million(self.cpu?.as_secs_f64()))
+    }
+
     fn a_million(&self, of_all: f64) -> f64 {
         of_all * 1e6 / self.received.changes as f64
     }
@@ -212,12 +234,12 @@ impl Comparison {
     }
 
     fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, of: impl Fn(&Run) -> u64) -> fmt::Result {
-        writeln!(f, "  {name:<44}{:>14}{:>14}{:>9.3}", grouped(of(&self.without)), grouped(of(&self.with)), self.share(of))
+        writeln!(f, "  {name:<WIDTH$}{:>14}{:>14}{:>9.3}", grouped(of(&self.without)), grouped(of(&self.with)), self.share(of))
     }
 
     fn dollars(&self, f: &mut fmt::Formatter<'_>, name: &str, of: impl Fn(&Run) -> f64) -> fmt::Result {
         let (without, with) = (of(&self.without), of(&self.with));
-        writeln!(f, "  {name:<44}{:>14}{:>14}{:>9.3}", format!("${without:.4}"), format!("${with:.4}"), with / without)
+        writeln!(f, "  {name:<WIDTH$}{:>14}{:>14}{:>9.3}", format!("${without:.4}"), format!("${with:.4}"), with / without)
     }
 }
 
@@ -228,17 +250,21 @@ impl fmt::Display for Comparison {
             "{} sales-order changes through Kinesis, {TABLE_SHARDS} shards of the table's stream, {KINESIS_SHARDS} of Kinesis, as the simulator received them",
             grouped(self.with.received.changes)
         )?;
-        writeln!(f, "  {:<44}{:>14}{:>14}{:>9}", "aggregation", "without", "with", "ratio")?;
+        writeln!(f, "  {:<WIDTH$}{:>14}{:>14}{:>9}", "aggregation", "without", "with", "ratio")?;
         self.row(f, "changes, each once, in order of its item", |run| run.received.changes)?;
         self.row(f, "PutRecords calls", |run| run.received.calls)?;
         self.row(f, "records", |run| run.received.records)?;
         self.row(f, "bytes of data", |run| run.received.bytes)?;
         self.row(f, "PUT payload units (25 KiB a record, rounded up)", |run| run.received.payload_units)?;
         self.row(f, "KiB billed on demand (1 KiB, rounded up)", |run| run.received.billed_kib)?;
-        self.dollars(f, "PUT payload units, per million changes", Run::provisioned)?;
-        self.dollars(f, "on-demand data in, per million changes", Run::on_demand)?;
+        self.dollars(f, "PUT payload units of a million changes", Run::provisioned)?;
+        self.dollars(f, "on-demand data in of a million changes", Run::on_demand)?;
         let (without, with) = (self.without.events_a_second(), self.with.events_a_second());
-        writeln!(f, "  {:<44}{without:>14.0}{with:>14.0}{:>9.3}", "changes/s", with / without)?;
+        writeln!(f, "  {:<WIDTH$}{without:>14.0}{with:>14.0}{:>9.3}", "changes/s", with / without)?;
+        if let (Some(without), Some(with)) = (self.without.cpu_of_a_million(), self.with.cpu_of_a_million()) {
+            let name = "CPU seconds of a million, simulator included";
+            writeln!(f, "  {name:<WIDTH$}{without:>14.1}{with:>14.1}{:>9.3}", with / without)?;
+        }
         writeln!(
             f,
             "  Prices of us-east-1: ${MILLION_UNITS} a million units, ${ON_DEMAND_GB} a GB on demand. Check them against the price list; hours of shards \
