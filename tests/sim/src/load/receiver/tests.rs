@@ -91,7 +91,7 @@ fn put_record_batch_takes_several_events_in_a_record() {
 #[test]
 fn each_record_is_rounded_up_as_its_service_bills_it() {
     let receiver = receiver(1);
-    let of = |size: usize| STANDARD.encode(vec![b'x'; size]);
+    let of = |size: usize| STANDARD.encode_to_string(vec![b'x'; size]);
     // The partition key has one byte.
     put_encoded(&receiver, &[of(25 * KIB - 1), of(25 * KIB), of(10)]).unwrap();
     assert_eq!((books(&receiver).payload_units, books(&receiver).billed_kib), (1 + 2 + 1, 25 + 26 + 1));
