@@ -40,8 +40,6 @@ pub(super) struct Record {
 /// A shard and the records that it took.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    /// When it was opened (milliseconds since the epoch).
-    pub(super) opened: i64,
     pub(super) parents: Vec<String>,
     /// Indices of records, in order.
     pub(super) records: Vec<usize>,
@@ -88,9 +86,9 @@ impl Consumer {
     }
 
     /// Shards are opened. A merge tells of its child once for each of the parents.
-    pub(super) fn open(&mut self, parent: Option<&str>, children: &[String], at: i64) {
+    pub(super) fn open(&mut self, parent: Option<&str>, children: &[String]) {
         for child in children {
-            let shard = self.shards.entry(child.clone()).or_insert_with(|| Shard { opened: at, ..Shard::default() });
+            let shard = self.shards.entry(child.clone()).or_default();
             shard.parents.extend(parent.map(str::to_owned));
         }
     }

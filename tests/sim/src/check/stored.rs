@@ -26,6 +26,8 @@ pub(super) struct Stored {
     pub(super) changes: Vec<Option<usize>>,
     /// When workers heard of the stream's shards, by worker.
     listings: BTreeMap<String, Vec<i64>>,
+    /// When a worker was first told that a record of its came into a shard, by worker and shard.
+    met: BTreeMap<(String, String), i64>,
     /// The hash key that an item's changes have.
     hash_keys: BTreeMap<String, u128>,
 }
@@ -65,7 +67,7 @@ struct UserRecord {
 impl Stored {
     pub(super) fn new(stream: String, leases: Option<String>, failover: i64) -> Self {
         let consumer = Consumer { has_packed_records: true, ..Consumer::new(leases, failover) };
-        Self { stream, consumer, changes: Vec::new(), listings: BTreeMap::new(), hash_keys: BTreeMap::new() }
+        Self { stream, consumer, changes: Vec::new(), listings: BTreeMap::new(), met: BTreeMap::new(), hash_keys: BTreeMap::new() }
     }
 
     /// A worker asked for the stream's shards.
@@ -75,11 +77,19 @@ impl Stored {
         }
     }
 
-    /// Whether a worker had heard of a shard by the time of this entry.
+    /// Whether a worker packs with a shard in mind. Sure is that only of one that a record of its came into before the worker last heard of the
+    /// stream's shards: a listing alone may have been asked for by another part of the worker.
     fn is_known_to(&self, entry: &Entry, shard: &str) -> bool {
-        let opened = self.consumer.shards.get(shard).map_or(i64::MIN, |shard| shard.opened);
-        let heard = self.listings.get(&entry.worker).into_iter().flatten().find(|heard| **heard > opened);
+        let met = self.met.get(&(entry.worker.clone(), shard.to_owned()));
+        let heard = self.listings.get(&entry.worker).into_iter().flatten().find(|heard| met.is_some_and(|met| *heard >= met));
         heard.is_some_and(|heard| heard + LISTING_COUNTS_AFTER <= entry.at)
+    }
+
+    /// A record came into a shard.
+    fn meet(&mut self, entry: &Entry, put: &Put) {
+        if put.passage.is_prompt() {
+            self.met.entry((entry.worker.clone(), put.shard.clone())).or_insert(entry.at);
+        }
     }
 }
 
@@ -92,6 +102,9 @@ impl Checker {
         }
         for user in users {
             self.user_record(entry, put, user);
+        }
+        if let Some(stored) = &mut self.kinesis {
+            stored.meet(entry, put);
         }
     }
 
@@ -108,7 +121,7 @@ impl Checker {
         let record = stored.consumer.take(Record { stream, shard, position: user.position.clone(), at: entry.at, fate });
         stored.changes.push(change);
         let Some(change) = change else { return };
-        // A record that came into a shard that its sender had not heard of may look as if it had gone astray.
+        // A record that came into a shard that its sender did not have in mind looks as if it had gone astray.
         let is_surprise = user.is_packed && !stored.is_known_to(entry, &put.shard);
         let hash_key = *stored.hash_keys.entry(item_name(&self.changes[change].change.key)).or_insert(user.hash_key);
         if hash_key != user.hash_key {
