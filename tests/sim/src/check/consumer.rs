@@ -22,8 +22,6 @@ pub(super) enum Fate {
     Lost,
     /// The stream trimmed it before the first lease was written: nothing was replicated yet.
     BeforeTheStart,
-    /// Packed with others into a record that came into a shard which does not take its hash key: readers drop it.
-    Foreign,
 }
 
 /// A record of the stream.
@@ -144,7 +142,7 @@ impl Consumer {
         let is_pending = |record: &Record| match record.fate {
             Fate::Pending => true,
             Fate::Durable { since } => since > now,
-            Fate::Lost | Fate::BeforeTheStart | Fate::Foreign => false,
+            Fate::Lost | Fate::BeforeTheStart => false,
         };
         while shard.records.get(shard.settled).is_some_and(|index| !is_pending(&self.records[*index])) {
             shard.settled += 1;
