@@ -1,6 +1,7 @@
 //! One call of a service, as the models see it: who calls, when, and what goes wrong with it inside the service.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -57,8 +58,46 @@ pub struct Quirks {
     pub failed_records: Vec<(usize, &'static str)>,
     /// PutRecords: the stream splits the shard of the first record before the records are placed.
     pub split_before: bool,
+    /// What becomes of the request and the answer on their way. It is no doing of the service, but what the caller knows depends on it.
+    pub passage: Passage,
     /// Those that made a difference, by the names under which faults are counted.
     pub bitten: Bitten,
+}
+
+/// The way of a call to the service and back, as far as it is known when the call takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// The request was held up: its caller may have given up meanwhile, or asked again.
+    pub held_up: bool,
+    /// How long after the effect (milliseconds) the whole answer is with the caller; never when it gets lost.
+    pub heard_after: Option<i64>,
+}
+
+impl Default for Passage {
+    /// Nothing is in the way.
+    fn default() -> Self {
+        Self { held_up: false, heard_after: Some(0) }
+    }
+}
+
+impl Passage {
+    /// Whether the caller hears of the effect at once, and so knows of it for sure.
+    pub fn is_prompt(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl fmt::Display for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.held_up {
+            f.write_str(", late")?;
+        }
+        match self.heard_after {
+            Some(0) => Ok(()),
+            Some(after) => write!(f, ", heard of {after} ms later"),
+            None => f.write_str(", never heard of"),
+        }
+    }
 }
 
 /// Which quirks made a difference to a call. It says nothing about what is to go wrong, so any two are equal.

@@ -1,7 +1,6 @@
 //! How the JSON protocols spell bytes, times and names.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, Error, Visitor};
 use serde::{Deserializer, Serialize, Serializer};
@@ -32,7 +31,7 @@ pub(crate) fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
-            STANDARD.decode(text).map(Bytes::from).map_err(E::custom)
+            STANDARD.decode_to_vec(text).map(Bytes::from).map_err(E::custom)
         }
     }
     deserializer.deserialize_str(Text)
@@ -40,17 +39,17 @@ pub(crate) fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 /// Writes base64 text. For `serialize_with`.
 pub(crate) fn to_base64<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&STANDARD.encode(bytes))
+    serializer.serialize_str(&STANDARD.encode_to_string(bytes))
 }
 
 /// A text that means nothing to a caller: an iterator, a paging token.
 pub(crate) fn seal(content: &impl Serialize) -> String {
-    STANDARD.encode(serde_json::to_vec(content).unwrap_or_default())
+    STANDARD.encode_to_string(serde_json::to_vec(content).unwrap_or_default())
 }
 
 /// What [`seal`] has sealed; `None` for anything else.
 pub(crate) fn unseal<T: DeserializeOwned>(token: &str) -> Option<T> {
-    serde_json::from_slice(&STANDARD.decode(token).ok()?).ok()
+    serde_json::from_slice(&STANDARD.decode_to_vec(token).ok()?).ok()
 }
 
 /// A time in seconds, with the milliseconds behind the point.

@@ -228,7 +228,7 @@ mod tests {
             {"operation": "*", "fault": "truncate", "chance": all},
         ]));
         let plan = faults.decide(&subject("GetRecords", "a", &Bytes::new()));
-        assert_eq!((plan.delay.as_millis(), plan.ending), (7, Some(Ending::Lost)));
+        assert_eq!((plan.delay.as_millis(), plan.ending, plan.heard_after()), (7, Some(Ending::Lost), None));
         let words: Vec<&str> = plan.certain().map(|(_, words)| words).collect();
         assert_eq!(words, ["arrives 5 ms late", "takes effect, the answer is lost", "arrives 2 ms late"]);
     }
@@ -248,6 +248,20 @@ mod tests {
         let words: Vec<&str> = plan.certain().map(|(_, words)| words).collect();
         assert_eq!(words, ["arrives 5 ms late", "throttled with LimitExceededException"]);
         assert_eq!(faults.counts(), BTreeMap::from([("delay", 1), ("throttle", 1)]));
+    }
+
+    #[test]
+    fn when_an_answer_is_heard_follows_from_what_becomes_of_it() {
+        let heard = |fault: serde_json::Value| {
+            let faults = faults(&json!([{"operation": "*", "fault": fault, "chance": {"probability": 1.0}}]));
+            faults.decide(&subject("PutRecords", "a", &Bytes::new())).heard_after()
+        };
+        assert_eq!(heard(json!({"delay": {"ms": 5}})), Some(0));
+        assert_eq!(heard(json!({"hang": {"ms": 5_000}})), Some(5_000));
+        assert_eq!(heard(json!({"slow": {"pieces": 4, "ms": 9}})), Some(36));
+        for lost in [json!({"hang": {}}), json!("lose_answer"), json!("truncate")] {
+            assert_eq!(heard(lost), None);
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! for one of them is refused. Records arrive once and in order, where AWS promises neither.
 
 mod admin;
-mod aggregate;
 mod delivery;
 mod destination;
 mod name;

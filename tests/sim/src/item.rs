@@ -12,8 +12,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde::Serialize;
 
 pub use decimal::Decimal;
@@ -68,7 +67,7 @@ impl AttributeValue {
 
 /// The bytes behind base64 text. Text that is not base64 never gets into an item, so it has none.
 pub fn bytes(base64: &str) -> Cow<'static, [u8]> {
-    STANDARD.decode(base64).map_or(Cow::Borrowed(&[]), Cow::Owned)
+    STANDARD.decode_to_vec(base64).map_or(Cow::Borrowed(&[]), Cow::Owned)
 }
 
 #[cfg(test)]

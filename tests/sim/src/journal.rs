@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::call::Passage;
 use crate::item::Item;
 use crate::sequence::Sequence;
 
@@ -138,16 +140,23 @@ pub enum Event {
         /// The key.
         key: String,
     },
-    /// A record was put into a Kinesis or Firehose stream.
-    Put {
+    /// A record was stored in a Kinesis stream.
+    Put(Put),
+    /// The shards of a Kinesis stream were told.
+    Listed {
         /// The stream.
         stream: String,
-        /// The Kinesis shard; empty for Firehose.
-        shard: String,
-        /// The partition key; empty for Firehose.
-        partition_key: String,
+        /// When the caller hears of it.
+        passage: Passage,
+    },
+    /// A record was taken by a delivery stream of Firehose.
+    Taken {
+        /// The delivery stream.
+        stream: String,
         /// The record's bytes.
         data: Bytes,
+        /// When the caller hears of it.
+        passage: Passage,
     },
     /// A call was tampered with.
     Fault {
@@ -163,6 +172,27 @@ pub enum Event {
     },
     /// What the history or the runner did: a crash, a restart, a pause.
     Note(String),
+}
+
+/// A record of a Kinesis stream.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// The stream.
+    pub stream: String,
+    /// The shard.
+    pub shard: String,
+    /// The position.
+    pub sequence: Sequence,
+    /// The partition key.
+    pub partition_key: String,
+    /// The place among the hash keys: the explicit one, or that of the partition key.
+    pub hash_key: u128,
+    /// The hash keys that the shard takes.
+    pub range: RangeInclusive<u128>,
+    /// The record's bytes.
+    pub data: Bytes,
+    /// When the caller hears of it.
+    pub passage: Passage,
 }
 
 /// A change of an item.
@@ -296,9 +326,11 @@ impl fmt::Display for Event {
                 write!(f, "{} {key} ({} bytes)", if replaced.is_some() { "REPLACES" } else { "creates" }, body.len())
             }
             Self::Deleted { key, .. } => write!(f, "deletes {key}"),
-            Self::Put { stream, shard, partition_key, data } => {
-                write!(f, "puts {} bytes for {partition_key} into {stream} {shard}", data.len())
+            Self::Put(Put { stream, shard, sequence, partition_key, data, passage, .. }) => {
+                write!(f, "puts {} bytes for {partition_key} into {stream} {shard} at {sequence}{passage}", data.len())
             }
+            Self::Listed { stream, passage } => write!(f, "lists the shards of {stream}{passage}"),
+            Self::Taken { stream, data, passage } => write!(f, "puts {} bytes into {stream}{passage}", data.len()),
             Self::Fault { operation, what } => write!(f, "! {operation}: {what}"),
             Self::Jump { by } => write!(f, "the clock jumps by {} s", by / 1000),
             Self::Note(text) => write!(f, "* {text}"),

@@ -8,6 +8,7 @@
 //! (a stream's ARN is read for the name only).
 
 mod admin;
+pub(crate) mod aggregate;
 mod listing;
 mod position;
 mod put;
@@ -31,6 +32,7 @@ pub use self::shard::StoredRecord;
 use self::stream::DataStream;
 use crate::call::{Answer, ApiError, Call};
 use crate::encoding::ACCOUNT;
+use crate::journal::Journal;
 
 /// The Kinesis streams of one account.
 #[derive(Debug, Default)]
@@ -76,6 +78,7 @@ fn invalid(message: impl Into<String>) -> ApiError {
 impl Kinesis {
     /// Answers a call of the Kinesis API.
     pub fn call(&mut self, call: &Call<'_>) -> Answer {
+        self.trim(call.now, call.journal);
         match call.operation {
             "PutRecords" => self.put_records(call),
             "PutRecord" => self.put_record(call),
@@ -89,6 +92,7 @@ impl Kinesis {
             "CreateStream" => self.create_stream(call),
             "DeleteStream" => self.delete_stream(call),
             "ListStreams" => self.list_streams(call),
+            "UpdateStreamRecordDistributionStrategy" => self.update_stream_record_distribution_strategy(call),
             "UpdateMaxRecordSize" => self.update_max_record_size(call),
             "IncreaseStreamRetentionPeriod" => self.increase_stream_retention_period(call),
             "ListTagsForStream" => self.list_tags_for_stream(call),
@@ -106,6 +110,24 @@ impl Kinesis {
         self.streams.get(stream).map(|stream| stream.open_shards().map(|shard| shard.id).collect()).unwrap_or_default()
     }
 
+    /// Drops what has outlived its stream's retention period: records, and shards that were closed before. To be called when time has passed; the
+    /// operations do it by themselves.
+    pub fn trim(&mut self, now: i64, journal: &Journal) {
+        for stream in self.streams.values_mut() {
+            stream.trim(now, journal);
+        }
+    }
+
+    /// The open shard that takes the hash keys behind those of another, with which it can be merged; none behind the last.
+    pub fn neighbour(&self, stream: &str, shard: ShardId) -> Option<ShardId> {
+        self.streams.get(stream)?.neighbour(shard)
+    }
+
+    /// A shard takes nothing until then (milliseconds since the epoch), as if others had used up what it can take.
+    pub fn throttle(&mut self, stream: &str, shard: ShardId, until: i64) -> Result<(), ApiError> {
+        self.stream(stream)?.throttle(shard, until)
+    }
+
     /// The least position behind everything that happened to a stream; `None` when there is no such stream.
     pub(crate) fn tip(&self, stream: &str) -> Option<SequenceNumber> {
         self.streams.get(stream).map(DataStream::tip)
@@ -119,17 +141,14 @@ impl Kinesis {
         records
     }
 
-    /// A stream as it is now.
-    fn stream(&mut self, name: &str, now: i64) -> Result<&mut DataStream, ApiError> {
-        let not_found = || ApiError::not_found(format!("Stream {name} under account {ACCOUNT} not found."));
-        let stream = self.streams.get_mut(name).ok_or_else(not_found)?;
-        stream.trim(now);
-        Ok(stream)
+    /// A stream.
+    fn stream(&mut self, name: &str) -> Result<&mut DataStream, ApiError> {
+        self.streams.get_mut(name).ok_or_else(|| ApiError::not_found(format!("Stream {name} under account {ACCOUNT} not found.")))
     }
 
     /// A stream that records can be put into and read from: until it is created, it is as if it were not there.
     fn usable_stream(&mut self, name: &str, now: i64) -> Result<&mut DataStream, ApiError> {
-        let stream = self.stream(name, now)?;
+        let stream = self.stream(name)?;
         if stream.status(now) == "CREATING" {
             return Err(ApiError::not_found(format!("Stream {} not found.", stream.title())));
         }
@@ -138,7 +157,7 @@ impl Kinesis {
 
     /// A stream that can be changed.
     fn active_stream(&mut self, name: &str, now: i64) -> Result<&mut DataStream, ApiError> {
-        let stream = self.stream(name, now)?;
+        let stream = self.stream(name)?;
         match stream.status(now) {
             "ACTIVE" => Ok(stream),
             status => {

@@ -214,7 +214,6 @@ impl Intercept for Load {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
 
     use super::*;
 
@@ -241,7 +240,7 @@ mod tests {
             iterators.retain_mut(|iterator| {
                 let page = call(load, "DynamoDBStreams_20120810.GetRecords", &json!({ "ShardIterator": iterator, "Limit": 500 }));
                 let data = page["Records"].as_array().unwrap().iter().map(|record| {
-                    let data = base64::engine::general_purpose::STANDARD.encode(record.to_string());
+                    let data = base64_simd::STANDARD.encode_to_string(record.to_string());
                     json!({ "Data": data, "PartitionKey": record["dynamodb"]["Keys"]["order_id"]["S"] })
                 });
                 let request = json!({ "StreamName": "orders", "Records": data.collect::<Vec<_>>() });

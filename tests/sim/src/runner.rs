@@ -12,6 +12,7 @@ pub mod soak;
 
 mod history;
 mod logs;
+mod service;
 mod worker;
 
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use crate::check::{Checker, Invariant, Subject, Violation};
+use crate::check::{Checker, Invariant, KinesisSubject, Subject, Violation};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::faults::{Faults, Script};
@@ -34,6 +35,10 @@ use worker::Fleet;
 const TABLE: &str = "orders";
 /// The lease table.
 const LEASES: &str = "headwater-orders";
+/// The Kinesis stream in the path.
+const KINESIS: &str = "orders-changes";
+/// The lease table of those who deliver from it.
+const DELIVER_LEASES: &str = "headwater-orders-deliver";
 /// The lake's bucket.
 const BUCKET: &str = "lake";
 /// The lake's prefix in it.
@@ -80,6 +85,12 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         bucket: BUCKET.to_owned(),
         folder: format!("{PREFIX}/{TABLE}"),
         failover: i64::try_from(scenario.service.failover.as_millis())?,
+        kinesis: scenario.kinesis.as_ref().map(|kinesis| KinesisSubject {
+            stream: KINESIS.to_owned(),
+            leases: kinesis.is_delivered().then(|| DELIVER_LEASES.to_owned()),
+            // What does not fit lies beside the lake's changes, and a pointer is in the stream.
+            quarantined_from: None,
+        }),
     });
     let begun = Instant::now();
     fleet.start_all();
@@ -126,7 +137,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
         violations.push(Violation { invariant: Invariant::Liveness, at: cloud.clock.now(), what });
     }
     server.stop().await;
-    let coverage = Coverage::of(checker.seen(), &faults.counts(), &fleet.counts(), &history.counts());
+    let coverage = Coverage::of([checker.seen(), fleet.counts(), history.counts()], &faults.counts());
     Ok(Report { violations, coverage, journal: cloud.journal })
 }
 
@@ -136,6 +147,10 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::Expire => history.expire(),
         Step::Reshard { pick, into } => history.reshard(*pick, *into)?,
         Step::TrimEarly { pick, keep } => history.trim_early(*pick, *keep),
+        Step::WriteLarge => history.write_large()?,
+        Step::SplitKinesis { pick } => history.split_kinesis(*pick)?,
+        Step::MergeKinesis { pick } => history.merge_kinesis(*pick)?,
+        Step::ThrottleKinesis { pick, length } => history.throttle_kinesis(*pick, *length)?,
         Step::Disable => history.disable_stream()?,
         Step::Enable => history.enable_stream()?,
         Step::Jump { by } => history.jump(*by),

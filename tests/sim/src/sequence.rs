@@ -1,4 +1,4 @@
-//! Positions in a stream: decimal digits of any length up to 40, ordered as numbers.
+//! Positions in a stream: decimal digits, ordered as numbers. DynamoDB's have up to 40 digits, Kinesis's 56.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,7 +11,10 @@ pub(crate) const HALF_RANGE: u128 = 10_u128.pow(HALF);
 /// The digits of either half of a number: 40 digits do not fit into a u128.
 pub(crate) const HALF: u32 = 20;
 
-/// A sequence number as the service spells it: 21 to 40 digits without leading zeros.
+/// The digits of the longest numbers, which are Kinesis's.
+const LONGEST: usize = 56;
+
+/// A sequence number as its service spells it, without leading zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Sequence(String);
 
@@ -25,12 +28,17 @@ impl Sequence {
             "" => "0",
             digits => digits,
         };
-        (digits.len() <= 40).then(|| Self(digits.to_owned()))
+        (digits.len() <= LONGEST).then(|| Self(digits.to_owned()))
     }
 
     /// The number `high` · 10²⁰ + `low`. Both are below [`HALF_RANGE`].
     pub(crate) fn of_halves(high: u128, low: u128) -> Self {
         Self(if high == 0 { low.to_string() } else { format!("{high}{low:020}") })
+    }
+
+    /// A number that a service spells with these digits, the first of which is no zero.
+    pub(crate) fn spelled(digits: String) -> Self {
+        Self(digits)
     }
 
     /// The digits.
@@ -70,9 +78,10 @@ mod tests {
 
     #[test]
     fn other_text_is_no_sequence_number() {
-        for text in ["", "12a", "-1", " 1", &"1".repeat(41)] {
+        for text in ["", "12a", "-1", " 1", &"1".repeat(57)] {
             assert_eq!(Sequence::parse(text), None, "{text:?}");
         }
+        assert_eq!(Sequence::parse(&"1".repeat(56)).unwrap().as_str().len(), 56);
         assert_eq!(Sequence::parse("000").unwrap().as_str(), "0");
     }
 

@@ -1,7 +1,9 @@
 //! What reads and lease writes tell: durable-before-checkpoint, parent-first, one-writer, resume-after.
 
-use super::ledger::{Checkpoint, Gap, Lease};
-use super::{Checker, Fate, Invariant};
+use super::consumer::{Consumer, Fate};
+use super::findings::{Findings, Invariant};
+use super::ledger::{Checkpoint, Gap, Lease, shard_of};
+use super::position::Position;
 use crate::item::{AttributeValue, Item};
 use crate::journal::Entry;
 use crate::sequence::Sequence;
@@ -19,156 +21,185 @@ pub(super) struct Refusals {
 
 /// A lease as it stands.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct Held {
     pub(super) lease: Lease,
     /// When it was last written (milliseconds since the epoch): its holder lived then.
     written: i64,
 }
 
-impl Checker {
-    pub(super) fn lease_write(&mut self, entry: &Entry, key: &Item, new: Option<&Item>) {
-        let Some(AttributeValue::S(shard)) = key.get("leaseKey") else { return };
-        self.seen.lease_writes += 1;
+impl Consumer {
+    pub(super) fn lease_write(&mut self, entry: &Entry, key: &Item, new: Option<&Item>, findings: &mut Findings) {
+        let Some(shard) = leased_shard(key) else { return };
+        findings.count("lease writes");
         let Some(new) = new else {
-            self.forgotten(entry, shard);
+            self.lease_deleted(entry, shard, findings);
             return;
         };
         if let Some(gap) = Gap::read(new) {
-            self.seen.gaps += 1;
+            findings.count("gaps in the ledger");
             self.gaps.push(gap);
             return;
         }
         let Some(lease) = Lease::read(new) else { return };
         self.begun = true;
+        self.refusals.remove(&(entry.worker.clone(), shard.to_owned()));
+        let before = self.leases.insert(shard.to_owned(), Held { lease: lease.clone(), written: entry.at });
+        let goes_on = before.as_ref().is_some_and(|before| before.lease.owner == lease.owner && entry.at - before.written < self.failover);
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.leased = true;
+            shard.tenure += u64::from(!goes_on);
         }
-        self.refusals.remove(&(entry.worker.clone(), shard.clone()));
-        let before = self.leases.insert(shard.clone(), Seen { lease: lease.clone(), written: entry.at });
         if let Some(before) = &before {
-            self.check_holder(entry, shard, before, &lease);
+            self.check_holder(entry, shard, before, &lease, findings);
         }
         if before.is_some_and(|before| before.lease.checkpoint == lease.checkpoint) {
             return;
         }
         let through = match &lease.checkpoint {
             Checkpoint::None => return,
-            Checkpoint::At(sequence) => Some(sequence),
+            Checkpoint::At(position) => Some(position),
             Checkpoint::End => {
-                self.done.insert(shard.clone());
+                self.done.insert(shard.to_owned());
                 None
             }
         };
-        if let Some(pending) = self.first_pending(shard, through) {
+        if let Some(pending) = self.first_pending(shard, through, entry.at) {
             let what = format!(
                 "{} checkpointed {shard} at {} while the record at {} is not durable",
                 entry.worker,
-                through.map_or("its end", Sequence::as_str),
-                pending.place.sequence
+                through.map_or_else(|| "its end".to_owned(), Position::to_string),
+                pending.position
             );
-            self.violate(Invariant::DurableBeforeCheckpoint, entry.at, what);
+            findings.violate(Invariant::DurableBeforeCheckpoint, entry.at, what);
         }
     }
 
     /// Only the holder moves a checkpoint, and only forward; a lease is taken only from one who was silent for long enough.
-    fn check_holder(&mut self, entry: &Entry, shard: &str, before: &Seen, lease: &Lease) {
+    fn check_holder(&self, entry: &Entry, shard: &str, before: &Held, lease: &Lease, findings: &mut Findings) {
         let by_holder = before.lease.is_held_by(&entry.worker);
         if before.lease.checkpoint != lease.checkpoint {
             if !by_holder {
                 let what = format!("{} moved the checkpoint of {shard} without holding its lease", entry.worker);
-                self.violate(Invariant::OneWriter, entry.at, what);
+                findings.violate(Invariant::OneWriter, entry.at, what);
             }
             if before.lease.checkpoint > lease.checkpoint {
-                self.violate(Invariant::ResumeAfter, entry.at, format!("{} moved the checkpoint of {shard} back", entry.worker));
+                findings.violate(Invariant::ResumeAfter, entry.at, format!("{} moved the checkpoint of {shard} back", entry.worker));
             }
         }
         if before.lease.owner.is_some() && lease.owner.is_some() && before.lease.owner != lease.owner {
-            self.seen.takeovers += 1;
+            findings.count("leases taken over");
             let silent = entry.at - before.written;
-            if !by_holder && silent < self.subject.failover {
+            if !by_holder && silent < self.failover {
                 let what = format!("{} took the lease of {shard} {silent} ms after its holder had written it", entry.worker);
-                self.violate(Invariant::OneWriter, entry.at, what);
+                findings.violate(Invariant::OneWriter, entry.at, what);
             }
         }
     }
 
     /// A lease was deleted. What empties the table has no name; a worker forgets what is done.
-    fn forgotten(&mut self, entry: &Entry, shard: &str) {
+    fn lease_deleted(&mut self, entry: &Entry, shard: &str, findings: &mut Findings) {
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.tenure += 1;
+        }
         let before = self.leases.remove(shard);
         if !entry.worker.is_empty() && before.is_some_and(|before| before.lease.checkpoint != Checkpoint::End) {
-            self.violate(Invariant::NoSilentLoss, entry.at, format!("{} deleted the lease of {shard}, which is not done", entry.worker));
+            findings.violate(
+                Invariant::NoSilentLoss,
+                entry.at,
+                format!("{} deleted the lease of {shard}, which is not done", entry.worker),
+            );
         }
     }
 
-    /// The leases whose checkpoints stayed behind what has landed. What landed and was trimmed before it was checkpointed is never met again.
+    /// The leases whose checkpoints stayed behind what is durable. What is durable and was trimmed before it was checkpointed is never met again.
     pub(super) fn stuck_checkpoints(&self) -> impl Iterator<Item = String> {
-        self.leases.iter().filter_map(|(name, seen)| {
+        self.leases.iter().filter_map(|(name, held)| {
             let shard = self.shards.get(name).filter(|shard| !shard.forgotten)?;
-            let mut changes = shard.changes.iter().rev().map(|index| &self.changes[*index]);
-            let last = &changes.find(|change| change.fate == Fate::Landed)?.place.sequence;
-            if shard.trimmed.as_ref().is_some_and(|trimmed| last <= trimmed) {
+            let mut records = shard.records.iter().rev().map(|index| &self.records[*index]);
+            let last = &records.find(|record| matches!(record.fate, Fate::Durable { .. }))?.position;
+            if shard.trimmed.as_ref().is_some_and(|trimmed| last.sequence <= *trimmed) {
                 return None;
             }
-            let behind = match &seen.lease.checkpoint {
+            let behind = match &held.lease.checkpoint {
                 Checkpoint::None => true,
-                Checkpoint::At(sequence) => sequence < last,
+                Checkpoint::At(position) => position < last,
                 Checkpoint::End => false,
             };
-            behind.then(|| format!("the checkpoint of {name} stays behind {last}, which has landed"))
+            behind.then(|| format!("the checkpoint of {name} stays behind {last}, which is durable"))
         })
     }
 
-    pub(super) fn refused(&mut self, entry: &Entry, key: &Item) {
-        self.seen.refused_conditions += 1;
-        let Some(AttributeValue::S(shard)) = key.get("leaseKey") else { return };
-        if self.leases.get(shard).is_some_and(|seen| seen.lease.is_held_by(&entry.worker)) {
+    pub(super) fn refused(&mut self, entry: &Entry, key: &Item, findings: &mut Findings) {
+        findings.count("refused lease writes");
+        let Some(shard) = leased_shard(key) else { return };
+        if self.leases.get(shard).is_some_and(|held| held.lease.is_held_by(&entry.worker)) {
+            // It may take that for the loss of the lease.
+            if let Some(shard) = self.shards.get_mut(shard) {
+                shard.tenure += 1;
+            }
             return;
         }
-        let refusals = self.refusals.entry((entry.worker.clone(), shard.clone())).or_default();
+        let refusals = self.refusals.entry((entry.worker.clone(), shard.to_owned())).or_default();
         if refusals.heard == 0 || std::mem::take(&mut refusals.read_since) {
             refusals.heard += 1;
         }
     }
 
-    pub(super) fn iterator(&mut self, entry: &Entry, shard: &str, kind: &str, position: Option<&str>) {
-        self.check_parents(entry, shard);
-        let Some(lease) = self.leases.get(shard).map(|seen| &seen.lease).filter(|lease| lease.is_held_by(&entry.worker)) else { return };
+    pub(super) fn iterator(&mut self, entry: &Entry, shard: &str, kind: &str, position: Option<&str>, findings: &mut Findings) {
+        self.check_parents(entry, shard, findings);
+        let asked = position.and_then(Sequence::parse);
+        if let Some(shard) = self.shards.get_mut(shard) {
+            let goes_on = kind == "AFTER_SEQUENCE_NUMBER" && asked >= shard.read_to;
+            shard.tenure += u64::from(!goes_on);
+        }
+        let Some(lease) = self.leases.get(shard).map(|held| &held.lease).filter(|lease| lease.is_held_by(&entry.worker)) else { return };
         let Checkpoint::At(checkpoint) = &lease.checkpoint else { return };
-        let again = match (kind, position.and_then(Sequence::parse)) {
-            ("AT_SEQUENCE_NUMBER", Some(position)) => position <= *checkpoint,
-            ("AFTER_SEQUENCE_NUMBER", Some(position)) => position < *checkpoint,
+        let again = match (kind, asked) {
+            // A record of Kinesis may hold several of ours, and the checkpoint stand in the middle of them.
+            ("AT_SEQUENCE_NUMBER", Some(asked)) if self.has_packed_records => asked < checkpoint.sequence,
+            ("AT_SEQUENCE_NUMBER", Some(asked)) => asked <= checkpoint.sequence,
+            ("AFTER_SEQUENCE_NUMBER", Some(asked)) => asked < checkpoint.sequence,
             // Whatever the checkpoint says: right only where it is trimmed, and then the ledger tells.
             _ => !self.gaps.iter().any(|gap| gap.origin() == shard),
         };
         if again {
             let position = position.unwrap_or_default();
             let what = format!("{} reads {shard} from {kind} {position}, though it is durable through {checkpoint}", entry.worker);
-            self.violate(Invariant::ResumeAfter, entry.at, what);
+            findings.violate(Invariant::ResumeAfter, entry.at, what);
         }
     }
 
-    pub(super) fn page(&mut self, entry: &Entry, shard: &str, records: usize) {
-        self.seen.pages += 1;
-        self.seen.empty_pages += u64::from(records == 0);
-        self.check_parents(entry, shard);
+    pub(super) fn page(&mut self, entry: &Entry, shard: &str, last: Option<&Sequence>, findings: &mut Findings) {
+        findings.count(if last.is_some() { "pages" } else { "empty pages" });
+        self.check_parents(entry, shard, findings);
+        if let (Some(shard), Some(last)) = (self.shards.get_mut(shard), last) {
+            shard.read_to = shard.read_to.take().max(Some(last.clone()));
+        }
         let Some(refusals) = self.refusals.get_mut(&(entry.worker.clone(), shard.to_owned())) else { return };
         refusals.read_since = true;
         if refusals.heard == REFUSALS {
             refusals.heard += 1;
             let what = format!("{} reads on in {shard} after {REFUSALS} refusals of a lease that it does not hold", entry.worker);
-            self.violate(Invariant::OneWriter, entry.at, what);
+            findings.violate(Invariant::OneWriter, entry.at, what);
         }
     }
 
-    fn check_parents(&mut self, entry: &Entry, shard: &str) {
-        let Some(parent) = self.shards.get(shard).and_then(|shard| shard.parent.clone()) else { return };
-        // A parent that is no longer listed has expired and counts as done.
-        if self.shards.get(&parent).is_none_or(|parent| parent.forgotten) {
-            return;
+    fn check_parents(&self, entry: &Entry, shard: &str, findings: &mut Findings) {
+        for parent in self.shards.get(shard).into_iter().flat_map(|shard| &shard.parents) {
+            // A parent that is no longer listed has expired and counts as done.
+            let is_there = self.shards.get(parent).is_some_and(|parent| !parent.forgotten);
+            if is_there && !self.done.contains(parent) {
+                let what = format!("{} reads {shard} before its parent {parent} is done", entry.worker);
+                findings.violate(Invariant::ParentFirst, entry.at, what);
+            }
         }
-        if !self.done.contains(&parent) {
-            let what = format!("{} reads {shard} before its parent {parent} is done", entry.worker);
-            self.violate(Invariant::ParentFirst, entry.at, what);
-        }
+    }
+}
+
+/// The shard whose lease has this key.
+fn leased_shard(key: &Item) -> Option<&str> {
+    match key.get("leaseKey") {
+        Some(AttributeValue::S(key)) => Some(shard_of(key)),
+        _ => None,
     }
 }

@@ -1,12 +1,13 @@
 //! Items of the lease table as the checker reads them.
 
+use super::position::Position;
 use crate::item::{AttributeValue, Item};
 use crate::sequence::Sequence;
 
 /// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// Its shard's stream.
+    /// Its shard's stream: the ARN, or what stands for it in the keys of Kinesis leases.
     pub stream: String,
     /// Who holds it.
     pub owner: Option<String>,
@@ -20,7 +21,7 @@ pub enum Checkpoint {
     /// Nothing is.
     None,
     /// Everything up to here.
-    At(Sequence),
+    At(Position),
     /// Everything.
     End,
 }
@@ -34,9 +35,22 @@ impl Lease {
         }
         let checkpoint = match text("checkpoint")? {
             "SHARD_END" => Checkpoint::End,
-            digits => Sequence::parse(digits).map_or(Checkpoint::None, Checkpoint::At),
+            digits => Position::parse(digits).map_or(Checkpoint::None, |position| {
+                let within: Option<u64> = text("checkpointSubSequenceNumber").and_then(|sub| sub.parse().ok());
+                Checkpoint::At(Position { sub: within.unwrap_or_default().max(position.sub), ..position })
+            }),
         };
-        Some(Self { stream: text("streamArn")?.to_owned(), owner: text("leaseOwner").map(str::to_owned), checkpoint })
+        let stream = text("streamArn").or_else(|| Some(text("leaseKey")?.rsplit_once(':')?.0))?;
+        Some(Self { stream: stream.to_owned(), owner: text("leaseOwner").map(str::to_owned), checkpoint })
+    }
+
+    /// Whether the checkpoint is at or behind a record.
+    pub(super) fn has_passed(&self, record: &Sequence) -> bool {
+        match &self.checkpoint {
+            Checkpoint::None => false,
+            Checkpoint::At(position) => *record <= position.sequence,
+            Checkpoint::End => true,
+        }
     }
 
     /// Whether the process that signs with this access key holds the lease. An owner's name is the worker's and something unique.
@@ -50,7 +64,7 @@ impl Lease {
 pub struct Gap {
     kind: String,
     origin: String,
-    after: Option<Sequence>,
+    after: Option<Position>,
     /// Seconds since the epoch.
     lost_from: Option<i64>,
 }
@@ -63,23 +77,23 @@ impl Gap {
         }
         Some(Self {
             kind: text(item, "kind")?.to_owned(),
-            origin: text(item, "origin")?.to_owned(),
-            after: text(item, "after").and_then(Sequence::parse),
+            origin: shard_of(text(item, "origin")?).to_owned(),
+            after: text(item, "after").and_then(Position::parse),
             lost_from: text(item, "lostFrom").and_then(|seconds| seconds.parse().ok()),
         })
     }
 
-    /// Whether the gap tells of a change that `shard` took at `sequence` (when `own`), or that a shard behind it took: what vanishes takes with it
+    /// Whether the gap tells of a change that `shard` took at `position` (when `own`), or that a shard behind it took: what vanishes takes with it
     /// whatever continues it. `at` is the time of the change in milliseconds. A position counts before a time: where reading stood is known exactly, up
     /// to when nothing was missing is told by pages that happened to be empty.
-    pub fn covers(&self, shard: &str, own: bool, sequence: &Sequence, at: i64) -> bool {
+    pub fn covers(&self, shard: &str, own: bool, position: &Position, at: i64) -> bool {
         let told = match self.kind.as_str() {
             "trimmed" => own,
             "vanished" => true,
             _ => false,
         };
         let concerned = match &self.after {
-            Some(after) => !own || sequence > after,
+            Some(after) => !own || position > after,
             None => self.is_late_enough(at),
         };
         told && self.origin == shard && concerned
@@ -98,6 +112,11 @@ impl Gap {
     fn is_late_enough(&self, at: i64) -> bool {
         self.lost_from.is_none_or(|from| at.div_euclid(1000) >= from)
     }
+}
+
+/// The shard that a lease key names: the key itself, or for a Kinesis stream what follows the stream in it.
+pub(super) fn shard_of(key: &str) -> &str {
+    if key.starts_with("arn:") { key } else { key.rsplit_once(':').map_or(key, |(_, shard)| shard) }
 }
 
 fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {

@@ -30,39 +30,63 @@ pub struct Row {
     pub keys: BTreeMap<String, String>,
     pub new: Item,
     pub old: Item,
+    /// Where the whole event is, below the table's folder, when the row is a pointer only.
+    pub claim: Option<String>,
 }
 
-/// The rows of an object, in order.
-pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Vec<Row>> {
-    let columns = match name.rsplit_once('.') {
-        Some((_, "parquet")) => parquet(body)?,
-        Some((_, "gz")) => ndjson(body)?,
-        _ => bail!("its name ends like no format's"),
-    };
-    columns.into_iter().map(row).collect()
+/// An object of the lake.
+#[derive(Debug)]
+pub struct Object {
+    /// Its rows, in order.
+    pub rows: Vec<Row>,
+    /// Where its run starts after, if its footer tells that.
+    pub after: Option<String>,
+    /// The position of its last record, if its footer tells that, or its header.
+    pub last: Option<String>,
 }
+
+/// Reads an object of that name.
+pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Object> {
+    match name.rsplit_once('.') {
+        Some((_, "parquet")) => parquet(body),
+        Some((_, "gz")) => ndjson(body),
+        _ => bail!("its name ends like no format's"),
+    }
+}
+
+/// Reads one event: a line of NDJSON with its line feed.
+pub fn line(event: &Bytes) -> anyhow::Result<Row> {
+    let line = event.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n')).context("it is not one line")?;
+    row(columns(str::from_utf8(line)?)?)
+}
+
+const AFTER: &str = "headwater.after";
+const LAST: &str = "headwater.last";
 
 type Columns = BTreeMap<String, Value>;
 
-fn parquet(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
+fn parquet(body: &Bytes) -> anyhow::Result<Object> {
     let file = SerializedFileReader::new(body.clone())?;
+    let footer = file.metadata().file_metadata().key_value_metadata();
+    let end = |name: &str| footer?.iter().find(|pair| pair.key == name)?.value.clone();
+    let (after, last) = (end(AFTER), end(LAST));
     let mut rows = Vec::new();
-    for row in file.get_row_iter(None)? {
-        let row = row?;
-        let columns = row.get_column_iter().filter_map(|(name, field)| {
+    for columns in file.get_row_iter(None)? {
+        let columns = columns?;
+        let columns = columns.get_column_iter().filter_map(|(name, field)| {
             let value = match field {
                 Field::Null => return None,
                 Field::Str(text) => Value::from(text.as_str()),
                 Field::Bool(value) => Value::from(*value),
                 Field::TimestampMillis(millis) => Value::from(*millis),
-                Field::ListInternal(list) => list.elements().iter().map(|element| Value::from(text_of(element))).collect(),
+                Field::ListInternal(members) => members.elements().iter().map(|element| Value::from(text_of(element))).collect(),
                 other => Value::from(other.to_string()),
             };
             Some((name.clone(), value))
         });
-        rows.push(columns.collect());
+        rows.push(row(columns.collect())?);
     }
-    Ok(rows)
+    Ok(Object { rows, after, last })
 }
 
 fn text_of(field: &Field) -> String {
@@ -72,20 +96,23 @@ fn text_of(field: &Field) -> String {
     }
 }
 
-fn ndjson(body: &Bytes) -> anyhow::Result<Vec<Columns>> {
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(body.as_ref()).read_to_string(&mut text).context("unpack it")?;
-    text.lines()
-        .map(|line| {
-            let mut columns: Columns = serde_json::from_str(line).with_context(|| format!("read the line {line}"))?;
-            if let Some(Value::String(time)) = columns.get("cdc_time") {
-                let time: jiff::civil::DateTime = time.parse().with_context(|| format!("read the time {time}"))?;
-                let millis = time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
-                columns.insert("cdc_time".to_owned(), millis.into());
-            }
-            Ok(columns)
-        })
-        .collect()
+fn ndjson(body: &Bytes) -> anyhow::Result<Object> {
+    let (mut text, mut file) = (String::new(), flate2::read::MultiGzDecoder::new(body.as_ref()));
+    file.read_to_string(&mut text).context("unpack it")?;
+    let comment = file.header().and_then(|header| str::from_utf8(header.comment()?).ok());
+    let last = comment.and_then(|comment| comment.strip_prefix(LAST)?.strip_prefix('=')).map(str::to_owned);
+    let rows = text.lines().map(|line| row(columns(line)?)).collect::<anyhow::Result<_>>()?;
+    Ok(Object { rows, after: None, last })
+}
+
+fn columns(line: &str) -> anyhow::Result<Columns> {
+    let mut columns: Columns = serde_json::from_str(line).with_context(|| format!("read the line {line}"))?;
+    if let Some(Value::String(time)) = columns.get("cdc_time") {
+        let time: jiff::civil::DateTime = time.parse().with_context(|| format!("read the time {time}"))?;
+        let millis = time.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp().as_millisecond();
+        columns.insert("cdc_time".to_owned(), millis.into());
+    }
+    Ok(columns)
 }
 
 fn row(mut columns: Columns) -> anyhow::Result<Row> {
@@ -116,6 +143,10 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         changed,
         new: image(take("cdc_extra"))?,
         old: image(take("old_cdc_extra"))?,
+        claim: match take("cdc_claim_check") {
+            None | Some(Value::Null) => None,
+            claim => Some(text(claim, "cdc_claim_check")?),
+        },
         keys: columns.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect(),
     })
 }

@@ -10,7 +10,7 @@ use anyhow::bail;
 use headwater::mutant::{self, Mutant};
 
 use crate::runner::play;
-use crate::runner::scenario::Scenario;
+use crate::runner::scenario::{Route, Scenario};
 use crate::runner::soak::{self, Soak};
 
 /// How often progress is told.
@@ -28,6 +28,9 @@ pub(super) struct SoakArgs {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Which way the changes go.
+    #[arg(long, default_value = "drawn")]
+    route: RouteOption,
     /// Seeds that are played at once; one for each core unless it is given.
     #[arg(long)]
     threads: Option<usize>,
@@ -45,6 +48,9 @@ pub(super) struct ReplayArgs {
     /// The seed.
     #[arg(long)]
     seed: u64,
+    /// Which way the changes go.
+    #[arg(long, default_value = "drawn")]
+    route: RouteOption,
     /// Play it up to this often, until a violation shows: the service's retries are jittered.
     #[arg(long, default_value_t = 1)]
     times: u32,
@@ -54,6 +60,32 @@ pub(super) struct ReplayArgs {
     /// A decision of the service to take wrongly.
     #[arg(long)]
     mutant: Option<Mutant>,
+}
+
+/// Which way the changes of a history go.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RouteOption {
+    /// Straight into the lake.
+    Lake,
+    /// Through Kinesis.
+    Kinesis,
+    /// As the seed draws it.
+    Drawn,
+}
+
+impl RouteOption {
+    fn fixed(self) -> Option<Route> {
+        match self {
+            Self::Lake => Some(Route::Lake),
+            Self::Kinesis => Some(Route::Kinesis),
+            Self::Drawn => None,
+        }
+    }
+}
+
+/// The route that a seed is played on.
+fn route_of(option: RouteOption, seed: u64) -> Route {
+    option.fixed().unwrap_or_else(|| Route::drawn(seed))
 }
 
 /// Plays many seeds. Ends with exit code 1 when an invariant did not hold.
@@ -69,7 +101,8 @@ pub(super) fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
             for violation in violations.iter().take(SHOWN) {
                 println!("  {violation}");
             }
-            println!("  replay: headwater-sim replay --seed {seed}{mutant}\n");
+            let route = route_of(args.route, *seed).name();
+            println!("  replay: headwater-sim replay --seed {seed} --route {route}{mutant}\n");
         }
         told.1 = soak.failed.len();
         if told.0.elapsed() >= REPORT {
@@ -78,7 +111,7 @@ pub(super) fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let soak = soak::soak(args.first..args.first.saturating_add(args.seeds), threads, !args.keep_going, &progress)?;
+    let soak = soak::soak(args.first..args.first.saturating_add(args.seeds), args.route.fixed(), threads, !args.keep_going, &progress)?;
     print!("{}", soak.coverage);
     println!("\n{} seeds in {:.1} s, {} with violations", soak.played, begun.elapsed().as_secs_f64(), soak.failed.len());
     Ok(if soak.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -87,7 +120,7 @@ pub(super) fn soak(args: &SoakArgs) -> anyhow::Result<ExitCode> {
 /// Plays one seed and prints what happened. Ends with exit code 1 when an invariant did not hold.
 pub(super) fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     arm(args.mutant)?;
-    let scenario = Scenario::draw(args.seed);
+    let scenario = Scenario::draw(args.seed, route_of(args.route, args.seed));
     let mut report = play(&scenario, args.logs)?;
     for _ in 1..args.times {
         if !report.violations.is_empty() {

@@ -141,6 +141,17 @@ impl Plan {
         }
     }
 
+    /// How long after the effect (milliseconds) the whole answer is with the caller; nothing when it never is.
+    pub fn heard_after(&self) -> Option<i64> {
+        let time = match self.ending {
+            None => Duration::ZERO,
+            Some(Ending::Late(by)) => by?,
+            Some(Ending::Slow(pieces, gap)) => gap.saturating_mul(u32::try_from(pieces).unwrap_or(u32::MAX)),
+            Some(Ending::Lost | Ending::Truncated) => return None,
+        };
+        Some(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// The faults that strike whatever the service does: their kinds and words.
     pub fn certain(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.strikes.iter().filter(|strike| strike.stage != Stage::Inside).map(|strike| (strike.kind, strike.words.as_str()))

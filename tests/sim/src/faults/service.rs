@@ -51,6 +51,7 @@ const KINESIS: &[&str] = &[
     "PutRecords",
     "SplitShard",
     "UpdateMaxRecordSize",
+    "UpdateStreamRecordDistributionStrategy",
 ];
 const FIREHOSE: &[&str] =
     &["CreateDeliveryStream", "DeleteDeliveryStream", "DescribeDeliveryStream", "ListDeliveryStreams", "PutRecord", "PutRecordBatch"];

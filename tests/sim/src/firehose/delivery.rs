@@ -8,13 +8,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::value::RawValue;
 
-use super::aggregate;
 use super::destination::Destination;
 use super::name::unique;
 use super::prefix::at;
 use crate::buckets::Buckets;
 use crate::journal::Journal;
-use crate::kinesis::{Kinesis, SequenceNumber};
+use crate::kinesis::{Kinesis, SequenceNumber, aggregate};
 
 /// For how long (milliseconds) an object is kept for a bucket that does not take it.
 const PATIENCE: i64 = 24 * 3_600_000;
@@ -99,7 +98,7 @@ impl DeliveryStream {
         }
         for record in records {
             match aggregate::unpack(&record.data) {
-                Some(packed) => packed.iter().for_each(|data| self.add(data, record.arrived, now)),
+                Some(packed) => packed.iter().for_each(|packed| self.add(packed.data, record.arrived, now)),
                 None => self.add(&record.data, record.arrived, now),
             }
         }

@@ -132,8 +132,7 @@ impl DeliveryStream {
     /// Adds a record, writes it down and gives its id.
     fn take(&mut self, Record { data }: Record, call: &Call<'_>) -> String {
         self.add(&data, call.now, call.now);
-        let (shard, partition_key) = (String::new(), String::new());
-        call.record(Event::Put { stream: self.name.clone(), shard, partition_key, data });
+        call.record(Event::Taken { stream: self.name.clone(), data, passage: call.quirks.passage });
         self.taken += 1;
         digest(&format!("{}/{}/{}", self.name, self.created, self.taken))
     }

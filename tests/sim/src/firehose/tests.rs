@@ -4,12 +4,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::aggregate::tests::PACKED;
 use crate::call::Quirks;
 use crate::clock::Clock;
 use crate::cloud::Cloud;
 use crate::journal::Journal;
 use crate::kinesis::ShardId;
+use crate::kinesis::aggregate::tests::PACKED;
 use crate::kinesis::testing::{Account, START, encoded};
 
 const ROLE: &str = "arn:aws:iam::000000000000:role/firehose";

@@ -62,6 +62,14 @@ struct UpdateMaxRecordSize {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct UpdateStreamRecordDistributionStrategy {
+    #[serde(flatten)]
+    stream: StreamReference,
+    record_distribution_strategy: Distribution,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct IncreaseStreamRetentionPeriod {
     #[serde(flatten)]
     stream: StreamReference,
@@ -89,9 +97,7 @@ impl Kinesis {
             (StreamMode::OnDemand, None) => ON_DEMAND_SHARDS,
         };
         let distribution = input.record_distribution_strategy;
-        if (mode, distribution) == (StreamMode::Provisioned, Some(Distribution::Auto)) {
-            return Err(ApiError::validation("RecordDistributionStrategy AUTO is supported for streams in ON_DEMAND mode only."));
-        }
+        check_distribution(mode, distribution)?;
         let max_record = record_size(input.max_record_size.unwrap_or(USUAL_RECORD))?;
         if let Some(stream) = self.streams.get(&name) {
             return Err(ApiError::new("ResourceInUseException", format!("Stream {} already exists.", stream.title())));
@@ -118,7 +124,7 @@ impl Kinesis {
     /// Deletes a stream with its records, at once.
     pub(super) fn delete_stream(&mut self, call: &Call<'_>) -> Answer {
         let name = call.input::<StreamReference>()?.name()?;
-        self.stream(&name, call.now)?;
+        self.stream(&name)?;
         self.streams.remove(&name);
         Ok(Bytes::new())
     }
@@ -153,7 +159,7 @@ impl Kinesis {
     }
 
     pub(super) fn describe_stream_summary(&mut self, call: &Call<'_>) -> Answer {
-        let stream = self.stream(&call.input::<StreamReference>()?.name()?, call.now)?;
+        let stream = self.stream(&call.input::<StreamReference>()?.name()?)?;
         let mut summary = json!({
             "StreamName": stream.name,
             "StreamARN": stream.arn(),
@@ -182,6 +188,16 @@ impl Kinesis {
         Ok(Bytes::new())
     }
 
+    pub(super) fn update_stream_record_distribution_strategy(&mut self, call: &Call<'_>) -> Answer {
+        let UpdateStreamRecordDistributionStrategy { stream, record_distribution_strategy: distribution } = call.input()?;
+        let settled = call.now + self.settle_after;
+        let stream = self.active_stream(&stream.name()?, call.now)?;
+        check_distribution(stream.settings.mode, Some(distribution))?;
+        stream.settings.distribution = Some(distribution);
+        stream.settle("UPDATING", settled);
+        Ok(Bytes::new())
+    }
+
     pub(super) fn increase_stream_retention_period(&mut self, call: &Call<'_>) -> Answer {
         let IncreaseStreamRetentionPeriod { stream, retention_period_hours: asked } = call.input()?;
         let settled = call.now + self.settle_after;
@@ -205,10 +221,18 @@ impl Kinesis {
     }
 
     pub(super) fn list_tags_for_stream(&mut self, call: &Call<'_>) -> Answer {
-        let stream = self.stream(&call.input::<StreamReference>()?.name()?, call.now)?;
+        let stream = self.stream(&call.input::<StreamReference>()?.name()?)?;
         let tags: Vec<Value> = stream.settings.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
         answer(&json!({"Tags": tags, "HasMoreTags": false}))
     }
+}
+
+/// Only on-demand streams may place records at will.
+fn check_distribution(mode: StreamMode, distribution: Option<Distribution>) -> Result<(), ApiError> {
+    if (mode, distribution) == (StreamMode::Provisioned, Some(Distribution::Auto)) {
+        return Err(ApiError::validation("RecordDistributionStrategy AUTO is supported for streams in ON_DEMAND mode only."));
+    }
+    Ok(())
 }
 
 /// A limit for records, in KiB.
@@ -311,6 +335,20 @@ mod tests {
         assert_eq!(account.kinesis("UpdateMaxRecordSize", resize(10_241)).unwrap_err().code, "ValidationException");
         account.kinesis("UpdateMaxRecordSize", resize(4_096)).unwrap();
         account.kinesis("PutRecord", large).unwrap();
+    }
+
+    #[test]
+    fn an_on_demand_stream_may_be_told_to_place_records_at_will() {
+        let mut account = Account::with_stream("orders", 1);
+        account.kinesis("CreateStream", json!({"StreamName": "events", "StreamModeDetails": {"StreamMode": "ON_DEMAND"}})).unwrap();
+        assert_eq!(summary(&mut account, "events").get("RecordDistributionStrategy"), None);
+        let update = |stream: &str, strategy: &str| json!({"StreamName": stream, "RecordDistributionStrategy": strategy});
+        for strategy in ["AUTO", "USER_PARTITION_KEY"] {
+            account.kinesis("UpdateStreamRecordDistributionStrategy", update("events", strategy)).unwrap();
+            assert_eq!(summary(&mut account, "events")["RecordDistributionStrategy"], strategy);
+        }
+        let error = account.kinesis("UpdateStreamRecordDistributionStrategy", update("orders", "AUTO")).unwrap_err();
+        assert_eq!(error.code, "ValidationException");
     }
 
     #[test]

@@ -81,11 +81,9 @@ fn put(account: &mut Account, keys: &[u8], count: &mut usize, stored: &mut Vec<(
 
 fn merge(account: &mut Account, index: prop::sample::Index) {
     let Account { kinesis, journal, now, .. } = account;
-    let stream = &kinesis.streams["orders"];
     let low = *index.get(&kinesis.open_shards("orders"));
     // Above the topmost shard there is none.
-    let Some(above) = stream.shards[&low].range.end.checked_add(1) else { return };
-    let high = stream.owner(above);
+    let Some(high) = kinesis.neighbour("orders", low) else { return };
     kinesis.merge("orders", low, high, *now, journal).unwrap();
 }
 

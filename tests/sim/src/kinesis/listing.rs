@@ -9,6 +9,7 @@ use super::stream::DataStream;
 use super::{Kinesis, StreamReference, invalid};
 use crate::call::{Answer, ApiError, Call, answer};
 use crate::encoding::{constraint, millis, seal, seconds, unseal};
+use crate::journal::Event;
 
 /// A token may be used for this long (milliseconds).
 const TOKEN_LIFE: i64 = 300_000;
@@ -84,6 +85,7 @@ impl Kinesis {
             let after = after.map(|shard| shard.0);
             (stream, Continuation { stream: name, created: stream.created, selection, after, issued: call.now })
         };
+        call.record(Event::Listed { stream: stream.name.clone(), passage: call.quirks.passage });
         let (shards, more) = stream.list(listing.selection, listing.after.map(ShardId), limit);
         let mut output = json!({"Shards": shards.iter().map(|shard| shard.describe()).collect::<Vec<Value>>()});
         if let (true, Some(last)) = (more, shards.last()) {
@@ -97,7 +99,7 @@ impl Kinesis {
         let DescribeStream { stream, limit, exclusive_start_shard_id } = call.input()?;
         let limit = results(limit, "limit", USUAL_DESCRIPTION)?;
         let after = exclusive_start_shard_id.as_deref().map(shard_id).transpose()?;
-        let stream = self.stream(&stream.name()?, call.now)?;
+        let stream = self.stream(&stream.name()?)?;
         // Nothing is shown of a stream that is still being created.
         let (shards, more) = match stream.status(call.now) {
             "CREATING" => (Vec::new(), false),
@@ -119,7 +121,7 @@ impl Kinesis {
 
     /// A stream whose shards can be listed: of the name, created then, and no longer being created.
     fn listed_stream(&mut self, name: &str, created: Option<i64>, now: i64) -> Result<&DataStream, ApiError> {
-        let stream = self.stream(name, now)?;
+        let stream = self.stream(name)?;
         if created.is_some_and(|created| created != stream.created) {
             return Err(ApiError::not_found(format!("Stream {} with this creation time not found.", stream.title())));
         }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::sequence::Sequence;
+
 /// A shard of a stream, spelled `shardId-000000000012`. Shards are numbered in the order in which they were opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub(crate) u32);
@@ -74,6 +76,12 @@ impl SequenceNumber {
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{HEAD}{:039}", self.0)
+    }
+}
+
+impl From<SequenceNumber> for Sequence {
+    fn from(number: SequenceNumber) -> Self {
+        Self::spelled(number.to_string())
     }
 }
 

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::position::{SequenceNumber, ShardId};
+use super::shard::HashRange;
 use super::stream::{DataStream, Distribution, Placement};
 use super::{Kinesis, StreamReference, invalid};
 use crate::call::{Answer, ApiError, Call, answer};
 use crate::encoding::{constraint, from_base64};
-use crate::journal::Event;
+use crate::journal::{Event, Put};
 
 const MOST_RECORDS: usize = 500;
 /// 10 MiB, partition keys included.
@@ -160,7 +161,17 @@ impl DataStream {
                 Placement::Throttled(shard) => self.failure("ProvisionedThroughputExceededException", shard),
                 Placement::Stored(sequence) => {
                     let shard = sequence.shard();
-                    call.record(Event::Put { stream: self.name.clone(), shard: shard.to_string(), partition_key, data });
+                    let range = self.shards.get(&shard).map_or(HashRange::ALL, |shard| shard.range);
+                    call.record(Event::Put(Put {
+                        stream: self.name.clone(),
+                        shard: shard.to_string(),
+                        sequence: sequence.into(),
+                        partition_key,
+                        hash_key: hash,
+                        range: range.start..=range.end,
+                        data,
+                        passage: call.quirks.passage,
+                    }));
                     Outcome::Stored { shard_id: shard, sequence_number: sequence }
                 }
             }
@@ -179,6 +190,9 @@ impl DataStream {
 
 #[cfg(test)]
 mod tests {
+    use crate::call::Passage;
+    use crate::journal::{Event, Put};
+    use crate::kinesis::ShardId;
     use crate::kinesis::testing::{Account, encoded, text};
     use serde_json::{Value, json};
 
@@ -199,15 +213,32 @@ mod tests {
         let shards: Vec<String> = answer["Records"].as_array().unwrap().iter().map(|record| text(&record["ShardId"])).collect();
         assert_eq!(shards, ["shardId-000000000001", "shardId-000000000000", "shardId-000000000001"]);
         assert_eq!(text(&answer["Records"][0]["SequenceNumber"]).len(), 56);
-        assert!(text(&answer["Records"][0]["SequenceNumber"]) < text(&answer["Records"][2]["SequenceNumber"]));
-        assert_eq!(
-            account.events()[1..],
-            [
-                "puts 3 bytes for pk1 into orders shardId-000000000001",
-                "puts 3 bytes for pk2 into orders shardId-000000000000",
-                "puts 3 bytes for pk1 into orders shardId-000000000001"
-            ]
-        );
+        let sequences: Vec<String> = answer["Records"].as_array().unwrap().iter().map(|record| text(&record["SequenceNumber"])).collect();
+        assert!(sequences.is_sorted());
+        let expected = |place: usize, key: &str| format!("puts 3 bytes for {key} into orders {} at {}", shards[place], sequences[place]);
+        assert_eq!(account.events()[1..], [expected(0, "pk1"), expected(1, "pk2"), expected(2, "pk1")]);
+    }
+
+    #[test]
+    fn the_journal_tells_where_a_record_went_and_when_its_sender_hears_of_it() {
+        let mut account = Account::with_stream("orders", 1);
+        account.quirks.passage = Passage { held_up: true, heard_after: None };
+        let body = json!({"StreamName": "orders", "PartitionKey": "pk1", "Data": encoded("a")});
+        account.kinesis("PutRecord", body.clone()).unwrap();
+        account.kinesis("PutRecord", body).unwrap();
+        let puts: Vec<Put> = account
+            .journal
+            .since(0)
+            .into_iter()
+            .filter_map(|entry| match entry.event {
+                Event::Put(put) => Some(put),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(puts[0].range, 0..=u128::MAX);
+        assert_eq!(puts[0].hash_key, 329_398_341_438_914_906_102_347_661_116_985_167_824);
+        assert_eq!(puts.iter().map(|put| put.passage.is_prompt()).collect::<Vec<_>>(), [false, true]);
+        assert!(account.events()[1].ends_with(", late, never heard of"));
     }
 
     #[test]
@@ -271,6 +302,16 @@ mod tests {
         assert_eq!(account.kinesis("PutRecord", large.clone()).unwrap_err().code, "ProvisionedThroughputExceededException");
         account.now += 1_000;
         account.kinesis("PutRecord", large).unwrap();
+    }
+
+    #[test]
+    fn a_throttled_shard_fails_its_records_and_others_take_theirs() {
+        let mut account = Account::with_stream("orders", 2);
+        account.kinesis.throttle("orders", ShardId(1), account.now + 1_000).unwrap();
+        let answer = account.kinesis("PutRecords", records(&["pk1", "pk2"])).unwrap();
+        assert_eq!(codes(&answer), [Some("ProvisionedThroughputExceededException"), None]);
+        account.now += 1_000;
+        assert_eq!(codes(&account.kinesis("PutRecords", records(&["pk1"])).unwrap()), [None]);
     }
 
     #[test]

@@ -10,12 +10,16 @@ use super::stream::DataStream;
 use super::{Kinesis, StreamReference, invalid};
 use crate::call::{Answer, ApiError, Call, answer};
 use crate::encoding::{ACCOUNT, constraint, millis, seal, seconds, to_base64, unseal};
+use crate::journal::Event;
 
 /// An iterator may be used for five minutes.
 const ITERATOR_LIFE: i64 = 300_000;
 const MOST_RECORDS: usize = 10_000;
 /// A page holds 10 MiB.
 const LARGEST_PAGE: usize = 10 << 20;
+
+/// Where an iterator may begin.
+const KINDS: [&str; 5] = ["AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"];
 
 /// What an iterator holds.
 #[derive(Serialize, Deserialize)]
@@ -87,13 +91,18 @@ impl Kinesis {
         let name = stream.name()?;
         let stream = self.usable_stream(&name, call.now)?;
         let shard = ShardId::parse(&shard_id).and_then(|shard| stream.shards.get(&shard)).ok_or_else(|| gone(&shard_id, &name))?;
-        let position = match (kind.as_str(), starting_sequence_number, timestamp) {
+        let kind = KINDS
+            .into_iter()
+            .find(|known| *known == kind)
+            .ok_or_else(|| constraint("shardIteratorType", &format!("satisfy enum value set: [{}]", KINDS.join(", "))))?;
+        let asked = starting_sequence_number.clone().or(timestamp.map(|seconds| seconds.to_string()));
+        let position = match (kind, starting_sequence_number, timestamp) {
             ("TRIM_HORIZON", None, None) => shard.first,
             ("LATEST", None, None) => stream.tip(),
             ("AT_SEQUENCE_NUMBER", Some(sequence), None) => position_of(&sequence, shard, stream)?,
             ("AFTER_SEQUENCE_NUMBER", Some(sequence), None) => position_of(&sequence, shard, stream)?.next(),
             ("AT_TIMESTAMP", None, Some(time)) => position_at(millis(time), shard, stream, call.now)?,
-            ("TRIM_HORIZON" | "LATEST" | "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER" | "AT_TIMESTAMP", sequence, time) => {
+            (_, sequence, time) => {
                 let with = |given: bool| if given { "a" } else { "no" };
                 return Err(invalid(format!(
                     "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or \
@@ -103,11 +112,8 @@ impl Kinesis {
                     with(time.is_some()),
                 )));
             }
-            _ => {
-                let known = "[AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON]";
-                return Err(constraint("shardIteratorType", &format!("satisfy enum value set: {known}")));
-            }
         };
+        call.record(Event::Iterator { stream: name.clone(), shard: shard_id, kind, position: asked });
         let cursor = Cursor { stream: name, created: stream.created, shard: shard.id.0, position, issued: call.now };
         answer(&Output { shard_iterator: seal(&cursor) })
     }
@@ -133,7 +139,16 @@ impl Kinesis {
         let stream = self.usable_stream(&cursor.stream, call.now)?;
         let shard = stream.shards.get(&ShardId(cursor.shard)).filter(|_| stream.created == cursor.created);
         let shard = shard.ok_or_else(|| gone(&ShardId(cursor.shard).to_string(), &cursor.stream))?;
-        answer(&read(stream, shard, cursor, limit, call))
+        let page = read(stream, shard, cursor, limit, call);
+        let sequence = |record: &Record<'_>| record.sequence_number.into();
+        call.record(Event::Page {
+            stream: stream.name.clone(),
+            shard: shard.id.to_string(),
+            records: page.records.len(),
+            range: page.records.first().zip(page.records.last()).map(|(first, last)| (sequence(first), sequence(last))),
+            end: page.next_shard_iterator.is_none(),
+        });
+        answer(&page)
     }
 }
 
@@ -254,6 +269,33 @@ mod tests {
         for (iterator, (kind, with, expected)) in iterators.iter().zip(cases) {
             assert_eq!(account.page(iterator).0, expected, "{kind} {with}");
         }
+    }
+
+    #[test]
+    fn reads_and_trims_are_in_the_journal() {
+        let mut account = Account::with_stream("orders", 1);
+        let (_, first) = account.put("key", "a");
+        account.now += 1_000;
+        let (_, second) = account.put("key", "b");
+        let iterator = account.iterator(SHARD, "AT_SEQUENCE_NUMBER", json!({"StartingSequenceNumber": first})).unwrap();
+        account.page(&iterator);
+        account.now += 24 * 3_600_000 - 500;
+        let iterator = account.iterator(SHARD, "TRIM_HORIZON", json!({})).unwrap();
+        split(&mut account);
+        account.page(&iterator);
+        account.now += 24 * 3_600_000 + 1;
+        account.kinesis("ListStreams", json!({})).unwrap();
+        let expected = [
+            format!("asks for AT_SEQUENCE_NUMBER {first} of {SHARD}"),
+            format!("reads 2 records of {SHARD} from {first} to {second}"),
+            format!("shard {SHARD} is trimmed through {first}"),
+            format!("asks for TRIM_HORIZON  of {SHARD}"),
+            format!("shard {SHARD} continues in shardId-000000000001, shardId-000000000002"),
+            format!("reads 1 records of {SHARD} from {second} to {second}, its end"),
+            format!("shard {SHARD} is trimmed through {second}"),
+            format!("shard {SHARD} is gone"),
+        ];
+        assert_eq!(account.events()[3..], expected);
     }
 
     #[test]

@@ -31,12 +31,12 @@ struct MergeShards {
 impl Kinesis {
     /// Splits an open shard in the middle of its hash keys, as a stream in on-demand mode does by itself.
     pub fn split(&mut self, stream: &str, shard: ShardId, now: i64, journal: &Journal) -> Result<[ShardId; 2], ApiError> {
-        self.stream(stream, now)?.split_in_the_middle(shard, now, journal)
+        self.stream(stream)?.split_in_the_middle(shard, now, journal)
     }
 
     /// Merges two open shards that lie side by side.
     pub fn merge(&mut self, stream: &str, shard: ShardId, adjacent: ShardId, now: i64, journal: &Journal) -> Result<ShardId, ApiError> {
-        self.stream(stream, now)?.join(shard, adjacent, now, "", journal)
+        self.stream(stream)?.join(shard, adjacent, now, "", journal)
     }
 
     pub(super) fn split_shard(&mut self, call: &Call<'_>) -> Answer {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::position::{SequenceNumber, ShardId};
+use crate::journal::{Event, Journal};
 
 /// A record as the stream keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(super) struct HashRange {
 }
 
 impl HashRange {
+    pub(super) const ALL: Self = Self { start: 0, end: u128::MAX };
+
     /// Cuts all hash keys into ranges of one width; the last takes what remains.
     pub(super) fn even(parts: u32) -> impl Iterator<Item = Self> {
         let all = u128::from(parts.max(1));
@@ -85,6 +88,8 @@ pub(super) struct Shard {
     pub(super) closed: Option<Closing>,
     pub(super) records: VecDeque<StoredRecord>,
     pub(super) credit: Credit,
+    /// Until then it takes nothing (milliseconds since the epoch).
+    pub(super) throttled_until: i64,
 }
 
 impl Shard {
@@ -105,6 +110,14 @@ impl Shard {
     /// The records from a position on.
     pub(super) fn from(&self, position: SequenceNumber) -> vec_deque::Iter<'_, StoredRecord> {
         self.records.range(self.records.partition_point(|record| record.sequence < position)..)
+    }
+
+    /// Drops the oldest records, that many.
+    pub(super) fn drop_oldest(&mut self, count: usize, stream: &str, now: i64, journal: &Journal) {
+        if let Some(last) = self.records.drain(..count).next_back() {
+            let (stream, shard) = (stream.to_owned(), self.id.to_string());
+            journal.record(now, "", Event::Trimmed { stream, shard, through: last.sequence.into() });
+        }
     }
 
     /// The shard as the listings show it.

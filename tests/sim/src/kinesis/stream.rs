@@ -10,6 +10,7 @@ use super::position::{SequenceNumber, ShardId};
 use super::shard::{Closing, Credit, HashRange, Shard, StoredRecord};
 use crate::call::ApiError;
 use crate::encoding::{ACCOUNT, arn};
+use crate::journal::{Event, Journal};
 
 const HOUR: i64 = 3_600_000;
 
@@ -111,14 +112,19 @@ impl DataStream {
     }
 
     /// Forgets the records that are older than the retention period, and the shards that were closed before.
-    pub(super) fn trim(&mut self, now: i64) {
+    pub(super) fn trim(&mut self, now: i64, journal: &Journal) {
         let horizon = self.horizon(now);
         for shard in self.shards.values_mut() {
-            while shard.records.front().is_some_and(|record| record.arrived < horizon) {
-                shard.records.pop_front();
-            }
+            let outlived = shard.records.partition_point(|record| record.arrived < horizon);
+            shard.drop_oldest(outlived, &self.name, now, journal);
         }
-        self.shards.retain(|_, shard| shard.open_since(horizon));
+        self.shards.retain(|id, shard| {
+            let stays = shard.open_since(horizon);
+            if !stays {
+                journal.record(now, "", Event::Forgotten { stream: self.name.clone(), shard: id.to_string() });
+            }
+            stays
+        });
     }
 
     /// The least position behind everything that happened so far.
@@ -146,7 +152,7 @@ impl DataStream {
     #[expect(clippy::expect_used, reason = "a shard is closed only when others open on its range")]
     pub(super) fn place(&mut self, hash: u128, partition_key: String, data: Bytes, limited: bool, now: i64) -> Placement {
         let shard = self.shards.values_mut().find(|shard| shard.takes(hash)).expect("the open shards cover every hash key");
-        if limited && !shard.credit.take(data.len() + partition_key.len(), now) {
+        if now < shard.throttled_until || limited && !shard.credit.take(data.len() + partition_key.len(), now) {
             return Placement::Throttled(shard.id);
         }
         self.count = after(self.count);
@@ -155,6 +161,19 @@ impl DataStream {
         let sequence = SequenceNumber::new(self.created, self.count, shard.id);
         shard.records.push_back(StoredRecord { sequence, arrived: self.last_arrival, partition_key, data });
         Placement::Stored(sequence)
+    }
+
+    /// A shard takes nothing until then.
+    pub(super) fn throttle(&mut self, id: ShardId, until: i64) -> Result<(), ApiError> {
+        let no_shard = self.no_shard(&id.to_string());
+        self.shards.get_mut(&id).ok_or(no_shard)?.throttled_until = until;
+        Ok(())
+    }
+
+    /// The open shard that takes the hash keys behind those of another; none behind the last.
+    pub(super) fn neighbour(&self, id: ShardId) -> Option<ShardId> {
+        let above = self.shards.get(&id)?.range.end.checked_add(1)?;
+        Some(self.owner(above))
     }
 
     /// Cuts a shard in two at a hash key, which becomes the first of the second child.
@@ -210,7 +229,10 @@ impl DataStream {
         self.next_shard += 1;
         let first = self.number(id);
         let credit = Credit::full(now);
-        self.shards.insert(id, Shard { id, parents, range, opened: now, first, closed: None, records: [].into(), credit });
+        self.shards.insert(
+            id,
+            Shard { id, parents, range, opened: now, first, closed: None, records: [].into(), credit, throttled_until: i64::MIN },
+        );
         id
     }
 

@@ -1,14 +1,13 @@
 //! An account for the tests of the models, called by hand, on a clock that is moved by hand.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
 use super::Kinesis;
 use crate::buckets::Buckets;
 use crate::call::{Answer, ApiError, Call, Quirks};
 use crate::firehose::Firehose;
-use crate::journal::{Event, Journal};
+use crate::journal::{Event, Journal, Put};
 
 /// 2026-11-19T00:00:00Z, in milliseconds since the epoch.
 pub(crate) const START: i64 = 1_795_046_400_000;
@@ -95,17 +94,20 @@ impl Account {
 
     /// The bytes that were put, in the journal's order.
     pub(crate) fn journalled_puts(&self) -> Vec<String> {
-        let data = |event| if let Event::Put { data, .. } = event { Some(String::from_utf8(data.to_vec()).unwrap()) } else { None };
+        let data = |event| match event {
+            Event::Put(Put { data, .. }) | Event::Taken { data, .. } => Some(String::from_utf8(data.to_vec()).unwrap()),
+            _ => None,
+        };
         self.journal.since(0).into_iter().filter_map(|entry| data(entry.event)).collect()
     }
 }
 
 pub(crate) fn encoded(data: impl AsRef<[u8]>) -> String {
-    STANDARD.encode(data)
+    STANDARD.encode_to_string(data)
 }
 
 pub(crate) fn decoded(data: &Value) -> String {
-    String::from_utf8(STANDARD.decode(data.as_str().unwrap()).unwrap()).unwrap()
+    String::from_utf8(STANDARD.decode_to_vec(data.as_str().unwrap()).unwrap()).unwrap()
 }
 
 pub(crate) fn text(value: &Value) -> String {

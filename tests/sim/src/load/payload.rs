@@ -9,15 +9,7 @@ use memchr::memmem::Finder;
 
 use super::digits::number;
 use super::plan::Plan;
-
-/// How a KPL aggregate begins; 16 bytes of checksum end it.
-const AGGREGATE: [u8; 4] = [0xf3, 0x89, 0x9a, 0xc2];
-const CHECKSUM: usize = 16;
-/// Field 3 of the aggregate: a record. And field 3 of a record: its data.
-const FIELD: u64 = 3;
-/// Protobuf's wire types for varints and for bytes.
-const VARINT: u64 = 0;
-const BYTES: u64 = 2;
+use crate::kinesis::aggregate;
 
 /// `hw~0000000042~000003~` behind its first three characters.
 const ITEM_DIGITS: usize = 10;
@@ -39,16 +31,11 @@ impl Reader {
 
     /// Gives every event of a record's data to `each`, in order.
     pub(super) fn events(&self, plan: &Plan, data: &[u8], each: &mut impl FnMut(Found)) {
-        let Some(aggregate) = data.strip_prefix(&AGGREGATE) else { return self.lines(plan, data, each) };
-        let records = aggregate.split_at_checked(aggregate.len().saturating_sub(CHECKSUM)).map_or(aggregate, |(records, _)| records);
-        let whole = fields(records, |record| {
+        match aggregate::unpack_unchecked(data) {
+            None => self.lines(plan, data, each),
             // A record that is broken inside is one event that nothing is known of.
-            if fields(record, |data| self.lines(plan, data, each)).is_none() {
-                each(None);
-            }
-        });
-        if whole.is_none() {
-            each(None);
+            Some(None) => each(None),
+            Some(Some(packed)) => packed.iter().for_each(|packed| self.lines(plan, packed.data, each)),
         }
     }
 
@@ -84,42 +71,10 @@ fn mark(text: &[u8]) -> Option<(usize, usize)> {
     (rest.first() == Some(&b'~')).then_some((number(item)?, number(version)?))
 }
 
-/// Gives the content of every field with number [`FIELD`] to `each`. `None` when the message is broken.
-fn fields<'a>(mut message: &'a [u8], mut each: impl FnMut(&'a [u8])) -> Option<()> {
-    while !message.is_empty() {
-        let tag = varint(&mut message)?;
-        let value = varint(&mut message)?;
-        match tag & 7 {
-            VARINT => {}
-            BYTES => {
-                let (content, rest) = message.split_at_checked(usize::try_from(value).ok()?)?;
-                message = rest;
-                if tag >> 3 == FIELD {
-                    each(content);
-                }
-            }
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-fn varint(message: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = message.split_first()?;
-        *message = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinesis::aggregate::tests::sealed;
     use crate::load::plan::{Change, LOT_CHANGES};
 
     fn plan() -> Plan {
@@ -190,18 +145,18 @@ mod tests {
     fn a_kpl_aggregate_is_taken_apart() {
         let (item, texts) = a_life();
         // Sub-records without a line feed: only the aggregate's own structure tells them apart.
-        let mut data = AGGREGATE.to_vec();
-        data.extend_from_slice(b"\x0a\x03pk1");
+        let mut message = b"\x0a\x03pk1".to_vec();
         for text in &texts {
             let length = u8::try_from(text.len()).unwrap();
             assert!(length < 0x80 - 5);
-            data.extend_from_slice(&[0x1a, length + 4, 0x08, 0x00, 0x1a, length]);
-            data.extend_from_slice(text.as_bytes());
+            message.extend_from_slice(&[0x1a, length + 4, 0x08, 0x00, 0x1a, length]);
+            message.extend_from_slice(text.as_bytes());
         }
-        data.extend_from_slice(&[0; CHECKSUM]);
+        let data = sealed(&message);
         let expected: Vec<Found> = (0..texts.len()).map(|index| Some((item, index))).collect();
         assert_eq!(events(&data), expected);
-        assert_eq!(events(&data[..data.len() - CHECKSUM - 1]).last(), Some(&None), "a broken aggregate does not pass for a whole one");
+        let broken = sealed(&message[..message.len() - 1]);
+        assert_eq!(events(&broken).last(), Some(&None), "a broken aggregate does not pass for a whole one");
     }
 
     #[test]

@@ -3,58 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::check::Seen;
+use crate::check::Counts;
 
 /// Counts by name; they add up over runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage(BTreeMap<String, u64>);
 
 impl Coverage {
-    /// One run's counts.
-    pub(super) fn of(
-        seen: Seen,
-        faults: &BTreeMap<&'static str, u64>,
-        fleet: &BTreeMap<&'static str, u64>,
-        history: &BTreeMap<&'static str, u64>,
-    ) -> Self {
-        let Seen {
-            changes,
-            ttl_deletes,
-            landed,
-            lost,
-            unstreamed,
-            objects,
-            reshards,
-            splits,
-            takeovers,
-            gaps,
-            trims,
-            pages,
-            empty_pages,
-            lease_writes,
-            refused_conditions,
-        } = seen;
-        let seen: [(&str, u64); 15] = [
-            ("changes", changes),
-            ("changes by TTL", ttl_deletes),
-            ("changes landed", landed),
-            ("changes trimmed unread", lost),
-            ("changes while no stream was enabled", unstreamed),
-            ("objects", objects),
-            ("shards closed with children", reshards),
-            ("splits", splits),
-            ("leases taken over", takeovers),
-            ("gaps in the ledger", gaps),
-            ("trims", trims),
-            ("pages", pages),
-            ("empty pages", empty_pages),
-            ("lease writes", lease_writes),
-            ("refused lease writes", refused_conditions),
-        ];
-        let faults = faults.iter().map(|(name, count)| (format!("fault: {name}"), *count));
-        let others = fleet.iter().chain(history).map(|(name, count)| ((*name).to_owned(), *count));
-        let seen = seen.into_iter().map(|(name, count)| (name.to_owned(), count));
-        Self(seen.chain(others).chain(faults).collect())
+    /// One run's counts: of what the checker saw and what was done, and of faults.
+    pub(super) fn of(seen: impl IntoIterator<Item = Counts>, faults: &Counts) -> Self {
+        let seen = seen.into_iter().flatten().map(|(name, count)| (name.to_owned(), count));
+        Self(seen.chain(faults.iter().map(|(name, count)| (format!("fault: {name}"), *count))).collect())
     }
 
     /// Adds another run's counts.

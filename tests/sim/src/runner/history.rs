@@ -1,4 +1,6 @@
-//! The table's side of a history: what other clients and the service itself do to it.
+//! The services' side of a history: what other clients and the services themselves do to the table and the streams.
+
+mod kinesis;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +9,8 @@ use anyhow::{Context as _, anyhow};
 use fastrand::Rng;
 use serde_json::json;
 
-use super::scenario::{Scenario, TableMakeUp};
-use super::{BUCKET, LEASES, TABLE};
+use super::scenario::{KinesisMakeUp, Scenario, TableMakeUp};
+use super::{BUCKET, DELIVER_LEASES, LEASES, TABLE};
 use crate::call::Quirks;
 use crate::check::ledger::{Checkpoint, Lease};
 use crate::cloud::Cloud;
@@ -19,13 +21,14 @@ use crate::journal::Event;
 /// Texts that have broken encoders before.
 const TEXTS: [&str; 8] = ["", "plain", "Grüße", "\"quoted\"", "back\\slash", "two\nlines", "\u{0}\u{1f}", "𝄞 clef"];
 
-/// Plays the table's part.
+/// Plays the services' part.
 #[derive(Debug)]
 pub(super) struct History {
     cloud: Cloud,
     rng: Rng,
     seed: u64,
     make_up: TableMakeUp,
+    kinesis: Option<KinesisMakeUp>,
     /// Whether the table's stream is enabled.
     enabled: bool,
     counts: BTreeMap<&'static str, u64>,
@@ -39,6 +42,7 @@ impl History {
             rng: Rng::with_seed(!scenario.seed),
             seed: scenario.seed,
             make_up: scenario.table,
+            kinesis: scenario.kinesis.clone(),
             enabled: true,
             counts: BTreeMap::new(),
         }
@@ -49,7 +53,7 @@ impl History {
         self.counts.clone()
     }
 
-    /// Creates the table and the bucket.
+    /// Creates the table, the bucket and what else is in the path.
     pub(super) fn begin(&mut self) -> anyhow::Result<()> {
         {
             let mut state = self.cloud.state();
@@ -75,7 +79,8 @@ impl History {
             }),
         )?;
         let ttl = json!({"TableName": TABLE, "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": true}});
-        self.table_call("UpdateTimeToLive", &ttl)
+        self.table_call("UpdateTimeToLive", &ttl)?;
+        self.kinesis.iter().try_for_each(|kinesis| self.create_stream(kinesis))
     }
 
     /// Writes to random items.
@@ -161,21 +166,18 @@ impl History {
         self.table_call("UpdateTable", &json!({"TableName": TABLE, "StreamSpecification": enabled}))
     }
 
-    /// Empties the lease table.
+    /// Empties the lease tables.
     pub(super) fn lose_leases(&mut self) -> anyhow::Result<()> {
         let now = self.cloud.clock.now();
         let state = &mut *self.cloud.state();
         let name = "leaseKey";
-        let keys: Vec<Item> = state
-            .tables
-            .items(LEASES)
-            .into_iter()
-            .flatten()
-            .filter_map(|item| Some(Item::from([(name.to_owned(), item.get(name)?.clone())])))
-            .collect();
-        for key in keys {
-            let deleted = state.tables.delete(&mut state.streams, LEASES, &key, now, &self.cloud.journal);
-            deleted.map_err(|error| anyhow!("empty the lease table: {error}"))?;
+        for table in [LEASES, DELIVER_LEASES] {
+            let items = state.tables.items(table).into_iter().flatten();
+            let keys: Vec<Item> = items.filter_map(|item| Some(Item::from([(name.to_owned(), item.get(name)?.clone())]))).collect();
+            for key in keys {
+                let deleted = state.tables.delete(&mut state.streams, table, &key, now, &self.cloud.journal);
+                deleted.map_err(|error| anyhow!("empty the lease table: {error}"))?;
+            }
         }
         *self.counts.entry("lost lease tables").or_default() += 1;
         Ok(())
@@ -186,7 +188,9 @@ impl History {
         self.cloud.clock.jump(by);
         let now = self.cloud.clock.now();
         self.cloud.journal.record(now, "", Event::Jump { by: i64::try_from(by.as_millis()).unwrap_or(i64::MAX) });
-        self.cloud.state().streams.trim(now, &self.cloud.journal);
+        let state = &mut *self.cloud.state();
+        state.streams.trim(now, &self.cloud.journal);
+        state.kinesis.trim(now, &self.cloud.journal);
         *self.counts.entry("clock jumps").or_default() += 1;
     }
 
@@ -210,13 +214,16 @@ impl History {
     }
 
     fn table_call(&self, operation: &str, input: &serde_json::Value) -> anyhow::Result<()> {
-        let target = format!("DynamoDB_20120810.{operation}");
-        let answer = self.cloud.call(&target, "", input.to_string().as_bytes(), &Quirks::default());
-        answer.map(|_| ()).map_err(|error| anyhow!("{operation}: {error}"))
+        self.call(&format!("DynamoDB_20120810.{operation}"), input)
+    }
+
+    fn call(&self, target: &str, input: &serde_json::Value) -> anyhow::Result<()> {
+        let answer = self.cloud.call(target, "", input.to_string().as_bytes(), &Quirks::default());
+        answer.map(|_| ()).map_err(|error| anyhow!("{target}: {error}"))
     }
 }
 
-/// The leases, by shard.
+/// The leases on the table's stream, by shard.
 fn leases(tables: &Tables) -> impl Iterator<Item = (String, Lease)> {
     tables.items(LEASES).into_iter().flatten().filter_map(|item| match item.get("leaseKey") {
         Some(AttributeValue::S(shard)) => Some((shard.clone(), Lease::read(item)?)),

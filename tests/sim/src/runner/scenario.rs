@@ -1,11 +1,14 @@
 //! Scenarios: what one seed draws (pure).
 
+mod kinesis;
+
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
+pub use kinesis::{KinesisMakeUp, Route, WorkerMakeUp};
 
 /// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
 const BEGINS_AT: i64 = 1_795_229_940_000;
@@ -23,6 +26,8 @@ pub struct Scenario {
     pub table: TableMakeUp,
     /// How the service is set up.
     pub service: ServiceMakeUp,
+    /// Kinesis in the path, if changes go through it.
+    pub kinesis: Option<KinesisMakeUp>,
     /// What happens, and when after the beginning, in order.
     pub steps: Vec<(Duration, Step)>,
     /// What goes wrong in the services until the last step.
@@ -85,6 +90,25 @@ pub enum Step {
         /// How many of its records stay.
         keep: usize,
     },
+    /// An item that does not fit into a record of Kinesis is written.
+    WriteLarge,
+    /// An open shard of the Kinesis stream is split in two.
+    SplitKinesis {
+        /// Which.
+        pick: usize,
+    },
+    /// An open shard of the Kinesis stream is merged with the next one.
+    MergeKinesis {
+        /// Which.
+        pick: usize,
+    },
+    /// An open shard of the Kinesis stream takes nothing for a while.
+    ThrottleKinesis {
+        /// Which.
+        pick: usize,
+        /// For how long.
+        length: Duration,
+    },
     /// The stream is disabled.
     Disable,
     /// A new stream is enabled.
@@ -137,8 +161,26 @@ pub enum Step {
 }
 
 impl Scenario {
-    /// What this seed stands for.
-    pub fn draw(seed: u64) -> Self {
+    /// What this seed stands for, on a route.
+    pub fn draw(seed: u64, route: Route) -> Self {
+        let mut scenario = Self::draw_for_the_lake(seed);
+        if route == Route::Kinesis {
+            scenario.draw_kinesis();
+        }
+        scenario
+    }
+
+    /// Puts Kinesis into the path.
+    fn draw_kinesis(&mut self) {
+        let length = self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1));
+        let drawn = kinesis::draw(self.seed, length, self.service.workers, self.rules.is_empty());
+        self.steps.extend(drawn.steps);
+        self.steps.sort_by_key(|(at, _)| *at);
+        self.rules.extend(drawn.rules);
+        self.kinesis = Some(drawn.make_up);
+    }
+
+    fn draw_for_the_lake(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let service = ServiceMakeUp {
             workers: rng.usize(1..=MOST_WORKERS),
@@ -171,7 +213,7 @@ impl Scenario {
         }
         let rules = faults(&mut rng);
         let restarts_when_settled = rng.u8(0..3) == 0;
-        Self { seed, begins_at, table, service, steps, rules, restarts_when_settled }
+        Self { seed, begins_at, table, service, kinesis: None, steps, rules, restarts_when_settled }
     }
 }
 
@@ -300,6 +342,10 @@ impl fmt::Display for Step {
             Self::Reshard { into: 1, .. } => f.write_str("a shard rotates"),
             Self::Reshard { into, .. } => write!(f, "a shard splits into {into}"),
             Self::TrimEarly { keep, .. } => write!(f, "a shard is trimmed early, down to {keep} records"),
+            Self::WriteLarge => f.write_str("an item that does not fit into a record of Kinesis"),
+            Self::SplitKinesis { .. } => f.write_str("a shard of Kinesis splits"),
+            Self::MergeKinesis { .. } => f.write_str("two shards of Kinesis merge"),
+            Self::ThrottleKinesis { length, .. } => write!(f, "a shard of Kinesis takes nothing for {length:?}"),
             Self::Disable => f.write_str("the stream is disabled"),
             Self::Enable => f.write_str("a new stream is enabled"),
             Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
@@ -331,6 +377,9 @@ impl fmt::Display for Scenario {
             service.max_age,
             service.max_size
         )?;
+        if let Some(kinesis) = &self.kinesis {
+            writeln!(f, "  {kinesis}")?;
+        }
         for Rule { operation, fault, chance, .. } in &self.rules {
             writeln!(f, "  fault: {operation} {fault:?}, {chance:?}")?;
         }
@@ -348,19 +397,23 @@ mod tests {
     #[test]
     fn a_seed_stands_for_one_scenario() {
         for seed in 0..50 {
-            assert_eq!(Scenario::draw(seed).to_string(), Scenario::draw(seed).to_string());
+            for route in [Route::Lake, Route::Kinesis] {
+                assert_eq!(Scenario::draw(seed, route).to_string(), Scenario::draw(seed, route).to_string());
+            }
         }
-        assert_ne!(Scenario::draw(1).to_string(), Scenario::draw(2).to_string());
+        assert_ne!(Scenario::draw(1, Route::Lake).to_string(), Scenario::draw(2, Route::Lake).to_string());
+        let through_kinesis = (0..300).filter(|seed| Route::drawn(*seed) == Route::Kinesis).count();
+        assert!((50..100).contains(&through_kinesis), "about a fourth: {through_kinesis}");
     }
 
     #[test]
     fn steps_are_in_order_and_every_kind_is_drawn() {
         let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..300 {
-            let scenario = Scenario::draw(seed);
+            let scenario = Scenario::draw(seed, Route::Kinesis);
             assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
             kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 14, "{kinds:?}");
+        assert_eq!(kinds.len(), 18, "{kinds:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::Context as _;
 
 use super::coverage::Coverage;
-use super::scenario::Scenario;
+use super::scenario::{Route, Scenario};
 use super::{Report, play};
 use crate::check::Violation;
 
@@ -23,9 +23,15 @@ pub struct Soak {
     pub coverage: Coverage,
 }
 
-/// Plays seeds on `threads` threads, each on its own runtime. With `stop_at_first`, no new seed is begun after a violation. `progress` is
+/// Plays seeds on `threads` threads, each on its own runtime, on one route or on those that they draw. With `stop_at_first`, no new seed is begun after a violation. `progress` is
 /// called after each seed.
-pub fn soak(seeds: Range<u64>, threads: usize, stop_at_first: bool, progress: &(dyn Fn(&Soak) + Sync)) -> anyhow::Result<Soak> {
+pub fn soak(
+    seeds: Range<u64>,
+    route: Option<Route>,
+    threads: usize,
+    stop_at_first: bool,
+    progress: &(dyn Fn(&Soak) + Sync),
+) -> anyhow::Result<Soak> {
     let next = AtomicU64::new(seeds.start);
     let stop = AtomicBool::new(false);
     let total = Mutex::new(Soak::default());
@@ -35,7 +41,8 @@ pub fn soak(seeds: Range<u64>, threads: usize, stop_at_first: bool, progress: &(
             if seed >= seeds.end || stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let Report { violations, coverage, .. } = play(&Scenario::draw(seed), None).with_context(|| format!("play seed {seed}"))?;
+            let scenario = Scenario::draw(seed, route.unwrap_or_else(|| Route::drawn(seed)));
+            let Report { violations, coverage, .. } = play(&scenario, None).with_context(|| format!("play seed {seed}"))?;
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             total.played += 1;
             total.coverage.add(&coverage);

@@ -2,33 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::SdkConfig;
 use headwater::aws::Failure;
-use headwater::capture::CaptureError;
 use headwater::clock::WallClock;
 use headwater::config::Settings;
+use headwater::consumer::ConsumerError;
 use headwater::pipeline::{Pipeline, StartError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::scenario::Scenario;
-use super::{BUCKET, LEASES, PREFIX, TABLE};
+use super::service::{sdk_config, settings};
 use crate::cloud::Cloud;
 use crate::faults::Faults;
 use crate::journal::Event;
 
 /// How long an orchestrator waits before it starts a process again that ended by itself.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
-/// How the service calls AWS outside the simulator.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The service's processes. Each has a task on this runtime; killing it drops the task with everything that it had begun, while
 /// requests that it has sent take effect all the same.
@@ -37,7 +31,6 @@ pub(super) struct Fleet {
     cloud: Cloud,
     faults: Faults,
     address: SocketAddr,
-    settings: Settings,
     workers: Vec<Worker>,
     exits: Arc<AtomicU64>,
     /// Exits that no service's failure explains.
@@ -45,8 +38,9 @@ pub(super) struct Fleet {
     counts: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Worker {
+    settings: Settings,
     starts: u32,
     clock: Arc<AtomicI64>,
     process: Option<Process>,
@@ -62,9 +56,9 @@ struct Process {
 
 impl Fleet {
     pub(super) fn new(cloud: Cloud, faults: Faults, address: SocketAddr, scenario: &Scenario) -> anyhow::Result<Self> {
-        let settings = headwater::config::parse(&configuration(scenario), Path::new("/")).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let workers = (0..scenario.service.workers).map(|_| Worker::default()).collect();
-        Ok(Self { cloud, faults, address, settings, workers, exits: Arc::default(), unclean: Arc::default(), counts: BTreeMap::new() })
+        let worker = |number| Ok(Worker { settings: settings(scenario, number)?, starts: 0, clock: Arc::default(), process: None });
+        let workers = (0..scenario.service.workers).map(worker).collect::<anyhow::Result<_>>()?;
+        Ok(Self { cloud, faults, address, workers, exits: Arc::default(), unclean: Arc::default(), counts: BTreeMap::new() })
     }
 
     /// What was done, by name.
@@ -93,7 +87,7 @@ impl Fleet {
         worker.starts += 1;
         let name = format!("W{number}R{}", worker.starts);
         let stop = CancellationToken::new();
-        let mut settings = self.settings.clone();
+        let mut settings = worker.settings.clone();
         settings.lease.worker = Some(name.clone());
         let sdk = sdk_config(self.address, &name);
         let (services, shift) = (self.cloud.clock.clone(), Arc::clone(&worker.clock));
@@ -201,60 +195,25 @@ fn note_unclean(unclean: &Mutex<Vec<String>>, what: String) {
 }
 
 /// Whether the service may end so: a service stayed away, or a person is needed. A request that was wrong in itself is the service's own fault.
-fn may_end(error: &CaptureError) -> bool {
+fn may_end(error: &ConsumerError) -> bool {
     match error {
-        CaptureError::Aws(error) => !matches!(error.failure, Failure::Invalid | Failure::Denied),
-        CaptureError::Route(_) | CaptureError::Quarantine { .. } => true,
-        CaptureError::Gap(_) | CaptureError::Task(_) => false,
+        ConsumerError::Aws(error) => !matches!(error.failure, Failure::Invalid | Failure::Denied),
+        ConsumerError::Route(_) | ConsumerError::Quarantine { .. } => true,
+        ConsumerError::Gap(_) | ConsumerError::Task(_) => false,
     }
 }
 
 /// Whether the service may refuse to start so.
 fn may_not_start(error: &StartError) -> bool {
     match error {
-        StartError::Aws { source, .. } => !matches!(source.failure, Failure::Invalid | Failure::Denied),
-        StartError::Lake(_) | StartError::StreamDisabled(_) => true,
+        StartError::Aws { source, .. } | StartError::Kinesis { source, .. } => {
+            !matches!(source.failure, Failure::Invalid | Failure::Denied)
+        }
+        StartError::Lake(_) | StartError::StreamDisabled(_) | StartError::Route(_) => true,
         StartError::MissingTable(_)
         | StartError::NoStream(_)
         | StartError::WrongView { .. }
         | StartError::ContractFile { .. }
         | StartError::Contract(_) => false,
     }
-}
-
-fn configuration(scenario: &Scenario) -> String {
-    let service = scenario.service;
-    format!(
-        r#"
-        [table]
-        name = "{TABLE}"
-        [stream]
-        idle_poll = "{idle_poll}ms"
-        [lease]
-        application = "{LEASES}"
-        failover = "{failover}ms"
-        [lake]
-        url = "s3://{BUCKET}/{PREFIX}"
-        format = "{format}"
-        max_size = "{max_size}"
-        max_age = "{max_age}ms"
-        "#,
-        idle_poll = service.idle_poll.as_millis(),
-        failover = service.failover.as_millis(),
-        format = if service.parquet { "parquet" } else { "ndjson" },
-        max_size = service.max_size,
-        max_age = service.max_age.as_millis(),
-    )
-}
-
-fn sdk_config(address: SocketAddr, worker: &str) -> SdkConfig {
-    let credentials = Credentials::new(worker, "secret", None, None, "headwater-sim");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url(format!("http://{address}"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(Duration::from_secs(3)).operation_attempt_timeout(ATTEMPT_TIMEOUT).build())
-        .build()
 }

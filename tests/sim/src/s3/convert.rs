@@ -2,8 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 use http_body_util::BodyExt;
 use hyper::header::HeaderMap;
 use s3s::dto::{ETag, ETagCondition, Metadata, StreamingBlob, Timestamp};
@@ -82,12 +81,12 @@ pub(super) fn token(after: After<'_>) -> Option<String> {
         After::Key(key) => ("k", key),
         After::Prefix(prefix) => ("p", prefix),
     };
-    Some(BASE64_URL_SAFE_NO_PAD.encode(format!("{kind}{text}")))
+    Some(URL_SAFE_NO_PAD.encode_to_string(format!("{kind}{text}")))
 }
 
 /// The text of a continuation token; [`after`] reads it.
 pub(super) fn token_text(token: &str) -> S3Result<String> {
-    let text = BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|text| String::from_utf8(text).ok());
+    let text = URL_SAFE_NO_PAD.decode_to_vec(token).ok().and_then(|text| String::from_utf8(text).ok());
     text.filter(|text| text.starts_with(['k', 'p']))
         .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
 }

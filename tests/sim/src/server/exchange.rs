@@ -14,7 +14,7 @@ use super::answer::{date, json, request_id};
 use super::body::AnswerBody;
 use super::connection::Broken;
 use super::{Shared, request};
-use crate::call::ApiError;
+use crate::call::{ApiError, Passage};
 use crate::faults::{Ending, Instead, Plan, Service, Subject, Turn};
 use crate::journal::Event;
 use crate::{control, s3};
@@ -54,14 +54,16 @@ pub(super) async fn take(shared: Arc<Shared>, head: Parts, body: Bytes) -> Resul
     let now = shared.cloud.clock.now();
     let path = if request::target(&head).is_some() { "" } else { head.uri.path() };
     let service = Service::of(request::target(&head));
-    let plan = shared.faults.decide(&Subject { service, operation, worker, now, path, body: &body });
+    let mut plan = shared.faults.decide(&Subject { service, operation, worker, now, path, body: &body });
     for (_, what) in plan.certain() {
         shared.cloud.journal.record(now, worker, Event::Fault { operation: operation.to_owned(), what: what.to_owned() });
     }
     let ending = plan.ending;
     // A request that is late has not arrived yet, and queues up when it does.
     let turn = if plan.delay.is_zero() { shared.faults.turn(worker, &shared.cloud.clock) } else { None };
-    let response = if turn.is_some() || !plan.delay.is_zero() {
+    let held_up = turn.is_some() || !plan.delay.is_zero();
+    plan.quirks.passage = Passage { held_up, heard_after: plan.heard_after() };
+    let response = if held_up {
         // In a task of its own it outlives a connection whose client gives up meanwhile.
         tokio::spawn(late_effect(shared, head, body, plan, turn)).await.unwrap_or(Err(Broken::Closed))
     } else {

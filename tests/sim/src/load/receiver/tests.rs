@@ -1,7 +1,6 @@
 //! What a client sends, and what is answered and entered.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
@@ -35,7 +34,7 @@ fn put_batch(receiver: &Receiver, lines: &[String]) -> Result<Value, ApiError> {
 }
 
 fn encoded(lines: &[String]) -> Vec<String> {
-    lines.iter().map(|line| STANDARD.encode(line)).collect()
+    lines.iter().map(|line| STANDARD.encode_to_string(line)).collect()
 }
 
 fn put_encoded(receiver: &Receiver, data: &[String]) -> Result<Value, ApiError> {
@@ -128,7 +127,7 @@ fn records_go_to_the_shards_of_their_keys() {
 fn large_records_are_taken_and_too_large_ones_refused_whole() {
     let receiver = receiver(1);
     let line = lines(&receiver).remove(0);
-    let padded = |size: usize| STANDARD.encode(format!("{line}{}", " ".repeat(size - line.len())));
+    let padded = |size: usize| STANDARD.encode_to_string(format!("{line}{}", " ".repeat(size - line.len())));
     let large = padded(400 * KIB);
     assert!(put_encoded(&receiver, &vec![large.clone(); 25]).is_ok());
     assert_eq!(books(&receiver).repeated, 24);
