@@ -1,4 +1,5 @@
-//! NDJSON files: one change a line, gzip-compressed. The comment in the gzip header says where the run ends, so that its first bytes tell.
+//! NDJSON files: one change a line, gzip-compressed. The extra field of the gzip header says where the run ends, so that its first bytes tell. That is
+//! the field for it, and readers pass over it; DuckDB refuses files whose header has a comment.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -18,11 +19,15 @@ const DEFLATE_MEMORY: usize = 384 << 10;
 /// Lines that wait before they are compressed: a run of a few rows needs no compressor while it waits.
 const PENDING_BYTES: usize = 64 << 10;
 
-/// RFC 1952: ten bytes, of which the fourth holds the flags; a comment that ends in a zero byte follows if flag 4 is set.
+/// RFC 1952: ten bytes, of which the fourth holds the flags. The extra field follows if flag 2 is set: its length, then subfields, each of two letters
+/// and a length before its data. Lengths are of two bytes, the lower first.
 const HEADER_BYTES: usize = 10;
 const FLAGS_AT: usize = 3;
-const HAS_COMMENT: u8 = 1 << 4;
-/// The header and a comment of ours fit.
+const HAS_EXTRA: u8 = 1 << 2;
+const LENGTH_BYTES: usize = 2;
+/// The letters of our subfield.
+const SUBFIELD: [u8; 2] = *b"hw";
+/// The header and a subfield of ours fit.
 pub(super) const BEGINNING_BYTES: u64 = 256;
 
 /// One NDJSON file in the making.
@@ -60,10 +65,12 @@ impl NdjsonRun {
         self.compress()?;
         let mut file = self.encoder.map_or_else(|| Ok(Vec::new()), GzEncoder::finish)?;
         let Some(flags) = file.get_mut(FLAGS_AT) else { return Ok(Bytes::new()) };
-        // The comment is known only now, and the encoder has written its header without one.
-        *flags |= HAS_COMMENT;
-        let comment = format!("{LAST}={}\0", last.padded());
-        file.splice(HEADER_BYTES..HEADER_BYTES, comment.into_bytes());
+        // The position is known only now, and the encoder has written its header without an extra field.
+        *flags |= HAS_EXTRA;
+        file.splice(
+            HEADER_BYTES..HEADER_BYTES,
+            prefixed(&[&SUBFIELD[..], &prefixed(format!("{LAST}={}", last.padded()).as_bytes())?].concat())?,
+        );
         Ok(Bytes::from(file))
     }
 
@@ -75,12 +82,81 @@ impl NdjsonRun {
     }
 }
 
+/// The data with its length before it.
+fn prefixed(data: &[u8]) -> io::Result<Vec<u8>> {
+    let length = u16::try_from(data.len()).map_err(io::Error::other)?;
+    Ok([&length.to_le_bytes(), data].concat())
+}
+
 /// Reads the position of the last row from the beginning of a file; the error says why it is not one of ours.
 pub(super) fn read_last(beginning: &[u8]) -> Result<Position, String> {
     let mut decoder = GzDecoder::new(beginning);
     // The header is parsed with the first byte behind it, which need not be there.
     let _ = decoder.read(&mut [0]);
-    let comment = decoder.header().and_then(flate2::GzHeader::comment).ok_or("its gzip header has no comment")?;
-    let last = std::str::from_utf8(comment).ok().and_then(|comment| comment.strip_prefix(LAST)?.strip_prefix('=')?.parse().ok());
-    last.ok_or_else(|| format!("the comment in its gzip header has no {LAST}"))
+    let extra = decoder.header().and_then(flate2::GzHeader::extra).ok_or("its gzip header has no extra field")?;
+    let last = subfield(extra).and_then(|data| std::str::from_utf8(data).ok()?.strip_prefix(LAST)?.strip_prefix('=')?.parse().ok());
+    last.ok_or_else(|| format!("the extra field in its gzip header has no {LAST}"))
+}
+
+/// The data of our subfield, if there is one.
+fn subfield(mut extra: &[u8]) -> Option<&[u8]> {
+    while !extra.is_empty() {
+        let (letters, rest) = extra.split_at_checked(SUBFIELD.len())?;
+        let (length, rest) = rest.split_at_checked(LENGTH_BYTES)?;
+        let (data, rest) = rest.split_at_checked(u16::from_le_bytes(length.try_into().ok()?).into())?;
+        if letters == SUBFIELD {
+            return Some(data);
+        }
+        extra = rest;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this extra field, and one line.
+    fn file(extra: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::GzBuilder::new().extra(extra).write(Vec::new(), Compression::default());
+        encoder.write_all(b"{}\n").unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn ours(position: &str) -> Vec<u8> {
+        [&SUBFIELD[..], &prefixed(format!("{LAST}={position}").as_bytes()).unwrap()].concat()
+    }
+
+    #[test]
+    fn the_end_of_the_run_is_found_beside_what_others_have_written() {
+        let theirs = [&b"BC"[..], &prefixed(&[1, 2]).unwrap()].concat();
+        assert_eq!(read_last(&file(&[theirs, ours("700000000000888747038")].concat())), Ok("700000000000888747038".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_told() {
+        for (extra, expected) in
+            [(&b"BC\x01\x00x"[..], "has no headwater.last"), (b"hw\xff\xff", "has no headwater.last"), (b"h", "has no")]
+        {
+            let error = read_last(&file(extra)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(read_last(&file(&ours("seven"))).unwrap_err().contains("has no headwater.last"));
+        assert!(read_last(b"{}").unwrap_err().contains("no extra field"));
+    }
+
+    #[test]
+    fn the_header_has_nothing_that_a_common_reader_refuses() {
+        let schema = Arc::new(TableSchema::keys_only("orders", Vec::new()));
+        let mut run = NdjsonRun::new(&schema, Decimals::Number);
+        run.pending.extend_from_slice(b"{}\n");
+        let last = Position::new(&"7".repeat(56), 31).unwrap();
+        let file = run.finish(last).unwrap();
+        assert_eq!(file[FLAGS_AT], HAS_EXTRA);
+        let beginning = &file[..file.len().min(usize::try_from(BEGINNING_BYTES).unwrap())];
+        assert_eq!(read_last(beginning), Ok(last));
+        let mut text = String::new();
+        GzDecoder::new(&file[..]).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "{}\n");
+    }
 }

@@ -11,11 +11,13 @@ use super::body::{ReadDate, TakeBody, TakenBody};
 use super::{DescribePage, IteratorStart, ShardInfo, StreamApi, StreamArn, StreamInfo, TableInfo, View};
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
-use crate::event::{AttributeType, ShardId};
+use crate::event::{AttributeType, Position, ShardId};
 use crate::mutant::{self, Mutant};
 
 /// How long a stream keeps a record, in seconds.
 pub const RETENTION: i64 = 24 * 3600;
+/// Digits of the shortest sequence number that the API takes (Amazon DynamoDB Streams API Reference, GetShardIterator).
+const SHORTEST_SEQUENCE: usize = 21;
 
 /// DynamoDB and its Streams through the SDK, without the SDK's retries: callers decide by the class of the error.
 #[derive(Debug, Clone)]
@@ -92,7 +94,7 @@ impl StreamApi for TableStreams {
             IteratorStart::After(position) => {
                 let at = mutant::armed(Mutant::ResumeAt);
                 let kind = if at { ShardIteratorType::AtSequenceNumber } else { ShardIteratorType::AfterSequenceNumber };
-                request.shard_iterator_type(kind).sequence_number(position.sequence())
+                request.shard_iterator_type(kind).sequence_number(sequence_number(position))
             }
             IteratorStart::At(seconds) => {
                 request.shard_iterator_type(ShardIteratorType::AtTimestamp).timestamp(aws_smithy_types::DateTime::from_secs(seconds))
@@ -115,6 +117,12 @@ impl StreamApi for TableStreams {
             .map_err(|error| AwsError::new("GetRecords", "", &error))?;
         body.read("GetRecords").await
     }
+}
+
+/// A position's sequence number as the service spelled it. DynamoDB Local writes zeros before its small numbers, and refuses them without; those
+/// of AWS are long enough by themselves.
+fn sequence_number(position: Position) -> String {
+    format!("{:0>SHORTEST_SEQUENCE$}", position.sequence())
 }
 
 /// Partition key first: the API lists them in that order, but does not promise it.
@@ -149,5 +157,17 @@ fn view(table: &TableDescription) -> View {
         Some(StreamViewType::OldImage) => View::OldImage,
         Some(StreamViewType::KeysOnly) => View::KeysOnly,
         _ => View::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_number_is_padded_to_what_the_api_takes_and_a_large_one_is_left_alone() {
+        let spelled = |digits| sequence_number(Position::new(digits, 0).unwrap());
+        assert_eq!(spelled("443"), "000000000000000000443");
+        assert_eq!(spelled("13021600000000001596893679"), "13021600000000001596893679");
     }
 }

@@ -51,6 +51,19 @@ async fn changes_of_a_stream_that_replaced_another_land_too() {
     verify(&site).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restart_changes_go_on_behind_the_checkpoint() {
+    let (server, client) = database().await;
+    let site = site(&server, "parquet");
+    for part in ["first", "second"] {
+        write_orders(&client, part).await;
+        let run = site.run();
+        stop(land(&site, run).await).await;
+    }
+    assert_every_change_once(&site.rows().await, &site.stream().await);
+    verify(&site).await;
+}
+
 async fn replicate(format: &'static str) {
     let (server, client) = database().await;
     let site = site(&server, format);

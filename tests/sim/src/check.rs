@@ -170,7 +170,7 @@ impl Checker {
         let findings = &mut self.findings;
         match &entry.event {
             Event::Change(change) if change.table == self.subject.table => self.change(entry.at, change),
-            Event::Resharded { stream, parent, children } => self.resharded(entry.at, stream, parent.as_deref(), children),
+            Event::Resharded { stream, parent, children } => self.resharded(stream, parent.as_deref(), children),
             Event::Trimmed { stream, shard, through } => {
                 findings.count(if self.kinesis.as_ref().is_some_and(|stored| stored.stream == *stream) {
                     "trims of Kinesis"
@@ -217,7 +217,7 @@ impl Checker {
         consumer_of(&mut self.capture, &mut self.kinesis, stream)
     }
 
-    fn resharded(&mut self, at: i64, stream: &str, parent: Option<&str>, children: &[String]) {
+    fn resharded(&mut self, stream: &str, parent: Option<&str>, children: &[String]) {
         let is_kinesis = self.kinesis.as_ref().is_some_and(|stored| stored.stream == stream);
         if parent.is_some() {
             self.findings.count(if is_kinesis { "shards of Kinesis closed with children" } else { "shards closed with children" });
@@ -225,7 +225,7 @@ impl Checker {
                 self.findings.count(if is_kinesis { "splits of Kinesis" } else { "splits" });
             }
         }
-        self.consumer_of(stream).open(parent, children, at);
+        self.consumer_of(stream).open(parent, children);
     }
 
     fn change(&mut self, at: i64, change: &Change) {

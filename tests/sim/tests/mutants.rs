@@ -6,8 +6,16 @@ use headwater::mutant::Mutant;
 
 /// Plays up to 300 seeds with a wrong decision, in a process of its own, and expects one of these invariants not to hold.
 fn is_caught(mutant: Mutant, expected: &[&str]) {
+    is_caught_on("lake", mutant, expected);
+}
+
+fn is_caught_in_kinesis(mutant: Mutant, expected: &[&str]) {
+    is_caught_on("kinesis", mutant, expected);
+}
+
+fn is_caught_on(route: &str, mutant: Mutant, expected: &[&str]) {
     let soak = Command::new(env!("CARGO_BIN_EXE_headwater-sim"))
-        .args(["soak", "--seeds", "300", "--threads", "1", "--mutant", mutant.name()])
+        .args(["soak", "--seeds", "300", "--threads", "1", "--route", route, "--mutant", mutant.name()])
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&soak.stdout);
@@ -45,4 +53,24 @@ fn ignoring_a_lost_lease_is_caught() {
 #[test]
 fn committing_over_an_existing_object_is_caught() {
     is_caught(Mutant::CommitOverExisting, &["land-once"]);
+}
+
+#[test]
+fn sending_failed_records_behind_later_ones_of_their_key_is_caught() {
+    is_caught_in_kinesis(Mutant::ResendBehind, &["kinesis-item-order"]);
+}
+
+#[test]
+fn taking_a_batch_that_failed_in_part_for_stored_is_caught() {
+    is_caught_in_kinesis(Mutant::AcknowledgeFailed, &["durable-before-checkpoint", "kinesis-item-order"]);
+}
+
+#[test]
+fn taking_what_came_into_another_shard_for_delivered_is_caught() {
+    is_caught_in_kinesis(Mutant::TrustStaleMap, &["durable-before-checkpoint", "kinesis-no-loss", "kinesis-item-order"]);
+}
+
+#[test]
+fn resuming_behind_a_record_that_is_done_in_part_is_caught() {
+    is_caught_in_kinesis(Mutant::ForgetSubsequence, &["kinesis-no-loss", "durable-before-checkpoint"]);
 }

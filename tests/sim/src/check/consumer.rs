@@ -22,8 +22,6 @@ pub(super) enum Fate {
     Lost,
     /// The stream trimmed it before the first lease was written: nothing was replicated yet.
     BeforeTheStart,
-    /// Packed with others into a record that came into a shard which does not take its hash key: readers drop it.
-    Foreign,
 }
 
 /// A record of the stream.
@@ -40,8 +38,6 @@ pub(super) struct Record {
 /// A shard and the records that it took.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    /// When it was opened (milliseconds since the epoch).
-    pub(super) opened: i64,
     pub(super) parents: Vec<String>,
     /// Indices of records, in order.
     pub(super) records: Vec<usize>,
@@ -88,9 +84,9 @@ impl Consumer {
     }
 
     /// Shards are opened. A merge tells of its child once for each of the parents.
-    pub(super) fn open(&mut self, parent: Option<&str>, children: &[String], at: i64) {
+    pub(super) fn open(&mut self, parent: Option<&str>, children: &[String]) {
         for child in children {
-            let shard = self.shards.entry(child.clone()).or_insert_with(|| Shard { opened: at, ..Shard::default() });
+            let shard = self.shards.entry(child.clone()).or_default();
             shard.parents.extend(parent.map(str::to_owned));
         }
     }
@@ -146,7 +142,7 @@ impl Consumer {
         let is_pending = |record: &Record| match record.fate {
             Fate::Pending => true,
             Fate::Durable { since } => since > now,
-            Fate::Lost | Fate::BeforeTheStart | Fate::Foreign => false,
+            Fate::Lost | Fate::BeforeTheStart => false,
         };
         while shard.records.get(shard.settled).is_some_and(|index| !is_pending(&self.records[*index])) {
             shard.settled += 1;

@@ -1,5 +1,7 @@
 //! What deliver's objects tell: each record of Kinesis is in exactly one of them, and none is passed over.
 
+use std::collections::BTreeSet;
+
 use super::consumer::Fate;
 use super::position::Position;
 use super::rows::{Object, Row};
@@ -28,20 +30,22 @@ impl<'a> Start<'a> {
 }
 
 impl Checker {
-    pub(super) fn delivered(&mut self, entry: &Entry, name: &str, object: &Object) {
-        let Some(stored) = &mut self.kinesis else { return };
+    /// Judges an object of deliver's, and gives the numbers of the rows that went astray.
+    pub(super) fn delivered(&mut self, entry: &Entry, name: &str, object: &Object) -> BTreeSet<usize> {
+        let mut strays = BTreeSet::new();
+        let Some(stored) = &mut self.kinesis else { return strays };
         let Some(start) = Start::of(name) else {
             self.findings.violate(Invariant::LandOnce, entry.at, format!("{name} does not tell where its run begins"));
-            return;
+            return strays;
         };
         let change_of = |row: &Row| self.places.get(&(row.shard.clone(), row.sequence.clone())).copied();
         let records = stored.consumer.shards.get(start.shard).map(|shard| shard.records.clone()).unwrap_or_default();
         let mut next = records.partition_point(|record| stored.consumer.records[*record].position <= start.after);
         let mut last = start.after.clone();
-        for row in &object.rows {
+        for (number, row) in object.rows.iter().enumerate() {
             let Some(change) = change_of(row) else { continue };
-            let Some(found) = (next..records.len()).find(|at| stored.changes[records[*at]] == Some(change)) else {
-                let is_earlier = records[..next].iter().any(|record| stored.changes[*record] == Some(change));
+            let Some(found) = (next..records.len()).find(|at| stored.users[records[*at]].change == Some(change)) else {
+                let is_earlier = records[..next].iter().any(|record| stored.users[*record].change == Some(change));
                 let what = format!("{name} holds {}, which does not follow {last} in {}", row.sequence, start.shard);
                 let invariant = if is_earlier { Invariant::LandOnce } else { Invariant::ExactValues };
                 self.findings.violate(invariant, entry.at, what);
@@ -53,6 +57,9 @@ impl Checker {
             }
             next = found + 1;
             last = stored.consumer.records[records[found]].position.clone();
+            if stored.users[records[found]].is_stray {
+                strays.insert(number);
+            }
             if stored.consumer.settle(records[found], entry.at) {
                 self.findings.violate(Invariant::LandOnce, entry.at, format!("{last} of {} landed again, in {name}", start.shard));
             }
@@ -61,7 +68,7 @@ impl Checker {
             let what = format!("{name} tells that it begins after {after}");
             self.findings.violate(Invariant::LandOnce, entry.at, what);
         }
-        let Some(through) = &object.last else { return };
+        let Some(through) = &object.last else { return strays };
         let end = Position::parse(through);
         let is_within = |record: &usize| end.as_ref().is_some_and(|end| stored.consumer.records[*record].position <= *end);
         let rest: Vec<usize> = records[next..].iter().copied().take_while(is_within).collect();
@@ -69,6 +76,7 @@ impl Checker {
             let what = format!("{name} tells that it goes through {through}, and its last record is {last}");
             self.findings.violate(Invariant::LandOnce, entry.at, what);
         }
+        strays
     }
 }
 

@@ -1,5 +1,7 @@
 //! What committed objects tell: land-once, item-order, exact-values.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::consumer::Fate;
@@ -39,13 +41,14 @@ impl Checker {
         if object.rows.is_empty() {
             self.findings.violate(Invariant::LandOnce, entry.at, format!("{name} is empty"));
         }
-        if self.kinesis.is_some() {
-            self.delivered(entry, name, &object);
+        let strays = if self.kinesis.is_some() {
+            self.delivered(entry, name, &object)
         } else {
             self.check_sequence(entry, name, &object.rows);
-        }
-        for row in &object.rows {
-            self.row(entry, name, row);
+            BTreeSet::new()
+        };
+        for (number, row) in object.rows.iter().enumerate() {
+            self.row(entry, name, row, strays.contains(&number));
         }
     }
 
@@ -60,7 +63,8 @@ impl Checker {
         }
     }
 
-    fn row(&mut self, entry: &Entry, name: &str, row: &Row) {
+    /// `stray`: it came into a wrong shard of Kinesis, so that the change comes again, and in its turn.
+    fn row(&mut self, entry: &Entry, name: &str, row: &Row, stray: bool) {
         let Some(index) = self.places.get(&(row.shard.clone(), row.sequence.clone())).copied() else {
             let what = format!("{name} holds {} of {}, which no table wrote", row.sequence, row.shard);
             self.findings.violate(Invariant::ExactValues, entry.at, what);
@@ -72,14 +76,15 @@ impl Checker {
             self.findings.violate(Invariant::LandOnce, entry.at, what);
         }
         let change = &mut self.changes[index];
-        let landed_before = std::mem::replace(&mut change.has_landed, true);
+        let landed_before = change.has_landed;
+        change.has_landed |= !stray;
         let hour = hour(change.seconds());
         let difference = row.difference(&self.subject.table, change);
         let difference = difference.or_else(|| (!name.starts_with(&hour)).then(|| format!("it belongs into {hour}")));
         if let Some(difference) = difference {
             self.findings.violate(Invariant::ExactValues, entry.at, format!("{} in {name}: {difference}", row.sequence));
         }
-        if !landed_before {
+        if !landed_before && !stray {
             self.check_item_order(entry, index);
         }
     }
@@ -104,7 +109,8 @@ impl Checker {
             return false;
         }
         let Some(stored) = &self.kinesis else { return true };
-        let mut fates = self.changes[change].copies.iter().map(|copy| stored.consumer.records[copy.record].fate).peekable();
+        let copies = self.changes[change].copies.iter().filter(|copy| !stored.users[copy.record].is_stray);
+        let mut fates = copies.map(|copy| stored.consumer.records[copy.record].fate).peekable();
         // What was stored and trimmed was stored once and for all.
         fates.peek().is_none() || fates.any(|fate| !matches!(fate, Fate::Lost | Fate::BeforeTheStart))
     }

@@ -35,6 +35,6 @@ fn missing(consumer: &Consumer, record: &Record, arrives: &str, pending: Invaria
         Fate::Lost if !consumer.is_in_ledger(record) => {
             Some((Invariant::NoSilentLoss, format!("{} was trimmed unread, and no gap tells of it", described())))
         }
-        Fate::Lost | Fate::Durable { .. } | Fate::BeforeTheStart | Fate::Foreign => None,
+        Fate::Lost | Fate::Durable { .. } | Fate::BeforeTheStart => None,
     }
 }

@@ -10,7 +10,7 @@ use super::rows::{self, Row};
 use super::{Checker, Invariant, item_name};
 use crate::call::Passage;
 use crate::journal::{Entry, Put};
-use crate::kinesis::aggregate;
+use crate::kinesis::aggregate::{self, Packed};
 use crate::sequence::Sequence;
 
 /// What a worker has heard of a stream's shards counts this much later (milliseconds): what it has packed by what it knew before is on its way.
@@ -22,12 +22,24 @@ pub(super) struct Stored {
     pub(super) stream: String,
     /// What deliver reads. Its records are the user records: what was packed together counts one by one.
     pub(super) consumer: Consumer,
-    /// For each user record the change in it; none for what is no change.
-    pub(super) changes: Vec<Option<usize>>,
+    /// What is known of each user record.
+    pub(super) users: Vec<User>,
     /// When workers heard of the stream's shards, by worker.
     listings: BTreeMap<String, Vec<i64>>,
+    /// When a worker was first told that a record of its came into a shard, by worker and shard.
+    met: BTreeMap<(String, String), i64>,
     /// The hash key that an item's changes have.
     hash_keys: BTreeMap<String, u128>,
+}
+
+/// What is known of a user record.
+#[derive(Debug)]
+pub(super) struct User {
+    /// The change in it; none for what is no change.
+    pub(super) change: Option<usize>,
+    /// Packed into a record that came into a shard which does not take the hash keys of all that is in it. Readers such as KCL drop it, so its
+    /// change must come again; deliver lands it.
+    pub(super) is_stray: bool,
 }
 
 /// A change as Kinesis stored it, once.
@@ -58,14 +70,14 @@ struct UserRecord {
     hash_key: u128,
     data: Bytes,
     is_packed: bool,
-    /// Whether its shard takes its hash key. Readers drop what was packed for another shard.
-    is_taken: bool,
+    /// Whether its shard does not take its hash key, or that of another which it was packed with.
+    is_stray: bool,
 }
 
 impl Stored {
     pub(super) fn new(stream: String, leases: Option<String>, failover: i64) -> Self {
         let consumer = Consumer { has_packed_records: true, ..Consumer::new(leases, failover) };
-        Self { stream, consumer, changes: Vec::new(), listings: BTreeMap::new(), hash_keys: BTreeMap::new() }
+        Self { stream, consumer, users: Vec::new(), listings: BTreeMap::new(), met: BTreeMap::new(), hash_keys: BTreeMap::new() }
     }
 
     /// A worker asked for the stream's shards.
@@ -75,11 +87,19 @@ impl Stored {
         }
     }
 
-    /// Whether a worker had heard of a shard by the time of this entry.
+    /// Whether a worker packs with a shard in mind. Sure is that only of one that a record of its came into before the worker last heard of the
+    /// stream's shards: a listing alone may have been asked for by another part of the worker.
     fn is_known_to(&self, entry: &Entry, shard: &str) -> bool {
-        let opened = self.consumer.shards.get(shard).map_or(i64::MIN, |shard| shard.opened);
-        let heard = self.listings.get(&entry.worker).into_iter().flatten().find(|heard| **heard > opened);
+        let met = self.met.get(&(entry.worker.clone(), shard.to_owned()));
+        let heard = self.listings.get(&entry.worker).into_iter().flatten().find(|heard| met.is_some_and(|met| *heard >= met));
         heard.is_some_and(|heard| heard + LISTING_COUNTS_AFTER <= entry.at)
+    }
+
+    /// A record came into a shard.
+    fn meet(&mut self, entry: &Entry, put: &Put) {
+        if put.passage.is_prompt() {
+            self.met.entry((entry.worker.clone(), put.shard.clone())).or_insert(entry.at);
+        }
     }
 }
 
@@ -93,6 +113,9 @@ impl Checker {
         for user in users {
             self.user_record(entry, put, user);
         }
+        if let Some(stored) = &mut self.kinesis {
+            stored.meet(entry, put);
+        }
     }
 
     fn user_record(&mut self, entry: &Entry, put: &Put, user: UserRecord) {
@@ -100,15 +123,14 @@ impl Checker {
         let described = format!("{} of {}", user.position, put.shard);
         let change = self.change_in(entry, &described, &user.data);
         let Some(stored) = &mut self.kinesis else { return };
-        let fate = if user.is_taken { Fate::Pending } else { Fate::Foreign };
-        if !user.is_taken {
+        if user.is_stray {
             self.findings.count("changes packed for another shard");
         }
         let (stream, shard) = (put.stream.clone(), put.shard.clone());
-        let record = stored.consumer.take(Record { stream, shard, position: user.position.clone(), at: entry.at, fate });
-        stored.changes.push(change);
+        let record = stored.consumer.take(Record { stream, shard, position: user.position.clone(), at: entry.at, fate: Fate::Pending });
+        stored.users.push(User { change, is_stray: user.is_stray });
         let Some(change) = change else { return };
-        // A record that came into a shard that its sender had not heard of may look as if it had gone astray.
+        // A record that came into a shard that its sender did not have in mind looks as if it had gone astray.
         let is_surprise = user.is_packed && !stored.is_known_to(entry, &put.shard);
         let hash_key = *stored.hash_keys.entry(item_name(&self.changes[change].change.key)).or_insert(user.hash_key);
         if hash_key != user.hash_key {
@@ -120,17 +142,17 @@ impl Checker {
             worker: entry.worker.clone(),
             tenure: self.capture.shards.get(&self.changes[change].place.shard).map_or(0, |shard| shard.tenure),
             data: user.data,
-            is_known: user.is_taken && put.passage.is_prompt() && !is_surprise,
+            is_known: !user.is_stray && put.passage.is_prompt() && !is_surprise,
         };
         self.check_copy(entry, &described, change, &copy, put.passage);
-        if user.is_taken {
+        if !user.is_stray {
             self.check_stored_order(entry, &described, change);
             if let Some(after) = put.passage.heard_after {
                 self.acknowledge(entry, &described, change, Acknowledged { since: entry.at + after, within: put.sequence.clone() });
             }
         }
         let change = &mut self.changes[change];
-        change.is_stored |= user.is_taken;
+        change.is_stored |= !user.is_stray;
         change.copies.push(copy);
     }
 
@@ -248,17 +270,19 @@ fn user_records(put: &Put) -> Vec<UserRecord> {
     let position = |sub| Position { sequence: put.sequence.clone(), sub };
     match aggregate::unpack(&put.data) {
         None => {
-            vec![UserRecord { position: position(0), hash_key: put.hash_key, data: put.data.clone(), is_packed: false, is_taken: true }]
+            vec![UserRecord { position: position(0), hash_key: put.hash_key, data: put.data.clone(), is_packed: false, is_stray: false }]
         }
-        Some(packed) => (0..)
-            .zip(packed)
-            .map(|(sub, packed)| UserRecord {
+        Some(packed) => {
+            // One that is astray takes the others with it.
+            let is_stray = !packed.iter().all(|packed| put.range.contains(&packed.hash_key()));
+            let user = |(sub, packed): (u64, Packed<'_>)| UserRecord {
                 position: position(sub),
                 hash_key: packed.hash_key(),
                 data: put.data.slice_ref(packed.data),
                 is_packed: true,
-                is_taken: put.range.contains(&packed.hash_key()),
-            })
-            .collect(),
+                is_stray,
+            };
+            (0..).zip(packed).map(user).collect()
+        }
     }
 }

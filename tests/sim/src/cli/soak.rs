@@ -29,7 +29,7 @@ pub(super) struct SoakArgs {
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Which way the changes go.
-    #[arg(long, default_value = "lake")]
+    #[arg(long, default_value = "drawn")]
     route: RouteOption,
     /// Seeds that are played at once; one for each core unless it is given.
     #[arg(long)]
@@ -49,7 +49,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     seed: u64,
     /// Which way the changes go.
-    #[arg(long, default_value = "lake")]
+    #[arg(long, default_value = "drawn")]
     route: RouteOption,
     /// Play it up to this often, until a violation shows: the service's retries are jittered.
     #[arg(long, default_value_t = 1)]

@@ -22,9 +22,9 @@ pub enum Route {
 }
 
 impl Route {
-    /// The route that a seed draws: every third goes through Kinesis, which takes longer to play.
+    /// The route that a seed draws: every fourth goes through Kinesis, which takes longer to play.
     pub fn drawn(seed: u64) -> Self {
-        if Rng::with_seed(seed ^ ROUTES).u8(0..3) == 0 { Self::Kinesis } else { Self::Lake }
+        if Rng::with_seed(seed ^ ROUTES).u8(0..4) == 0 { Self::Kinesis } else { Self::Lake }
     }
 
     /// The name on the command line.
