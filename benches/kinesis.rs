@@ -43,7 +43,7 @@ const TABLE: &str = "sales_orders";
 const BUCKET: &str = "lake";
 
 /// How long the simulator may go without a new change before the run is given up.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Dollars in us-east-1: a million PUT payload units of a provisioned stream, and a GB put into an on-demand stream.
