@@ -48,13 +48,13 @@ pub enum Failure {
 pub struct AwsError {
     /// The API's name of the call.
     pub operation: &'static str,
-    on: String,
+    on: Box<str>,
     /// The service's code; empty when it gave none.
-    pub code: String,
+    pub code: Box<str>,
     /// What kind of failure it was.
     pub failure: Failure,
-    message: String,
-    details: String,
+    message: Box<str>,
+    details: Box<str>,
 }
 
 impl Transient for AwsError {
@@ -100,12 +100,12 @@ impl AwsError {
         let missing =
             message.contains("credential provider was not enabled") || message.contains("no providers in chain provided credentials");
         let failure = if missing && failure == Failure::Unavailable { Failure::Denied } else { failure };
-        Self { operation, on, code: service_code, failure, message, details }
+        Self { operation, on: on.into(), code: service_code.into(), failure, message: message.into(), details: details.into() }
     }
 
     /// A failure that no SDK error stands for, such as a body that ends early or a response without what the service promises.
     pub fn of(operation: &'static str, failure: Failure, message: impl Into<String>) -> Self {
-        Self { operation, on: String::new(), code: String::new(), failure, message: message.into(), details: String::new() }
+        Self { operation, on: Box::default(), code: Box::default(), failure, message: message.into().into(), details: Box::default() }
     }
 }
 
@@ -136,6 +136,9 @@ fn classify(code: &str, status: u16) -> Failure {
         | "RequestThrottledException"
         | "KMSThrottlingException"
         | "TooManyRequestsException"
+        | "ThrottledException"
+        | "BandwidthLimitExceeded"
+        | "PriorRequestNotComplete"
         | "SlowDown" => Failure::Throttled,
         "AccessDeniedException"
         | "UnrecognizedClientException"
@@ -145,8 +148,6 @@ fn classify(code: &str, status: u16) -> Failure {
         | "MissingAuthenticationToken"
         | "MissingAuthenticationTokenException"
         | "IncompleteSignature"
-        | "ExpiredToken"
-        | "ExpiredTokenException"
         | "NotAuthorized"
         | "OptInRequired"
         // The key of an encrypted stream: for a person to mend, like a permission.
@@ -160,9 +161,18 @@ fn classify(code: &str, status: u16) -> Failure {
         "TrimmedDataAccessException" => Failure::Trimmed,
         "ExpiredIteratorException" => Failure::ExpiredIterator,
         // A create that races another one, a table that is still being made, a service that stumbles: all settle by themselves.
-        "ResourceInUseException" | "TransactionConflictException" | "InternalFailure" | "InternalFailureException" => Failure::Unavailable,
+        "ResourceInUseException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "InternalFailure"
+        | "InternalFailureException"
+        | "RequestTimeout"
+        | "RequestTimeoutException"
+        // The next call may be signed with fresh credentials.
+        | "ExpiredToken"
+        | "ExpiredTokenException" => Failure::Unavailable,
         _ if status == 429 => Failure::Throttled,
-        _ if status >= 500 => Failure::Unavailable,
+        _ if status >= 500 || status == 408 => Failure::Unavailable,
         _ if status == 401 || status == 403 => Failure::Denied,
         _ => Failure::Invalid,
     }

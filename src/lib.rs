@@ -50,6 +50,7 @@ pub mod config;
 pub mod consumer;
 pub mod contract;
 pub mod deliver;
+mod digest;
 pub mod event;
 pub mod init;
 pub mod lake;

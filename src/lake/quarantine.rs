@@ -1,7 +1,5 @@
 //! Records that cannot become changes, kept whole with the reason, for redrive.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::TryStreamExt;
@@ -10,12 +8,12 @@ use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::Lake;
 use super::error::{LakeError, Problem};
 use super::layout::HourPartition;
+use crate::digest::sha256_hex;
 use crate::event::{Position, ShardId};
 use crate::retry::{RetryPolicy, retry};
 
@@ -63,7 +61,7 @@ impl Lake {
         let doing = || format!("quarantine a record of shard {}", record.shard);
         let day = HourPartition::containing(record.time)
             .map_err(|error| LakeError::new(doing(), Problem::Event(format!("its time is impossible: {error}"))))?;
-        let identity = record.position.map_or_else(|| hash(record.raw), |position| position.padded());
+        let identity = record.position.map_or_else(|| sha256_hex(record.raw), |position| position.padded());
         let location = self.layout.quarantined(day, record.shard, &identity);
         let body = entry(record).map_err(|error| LakeError::new(doing(), Problem::Other(error.to_string())))?;
         let body = PutPayload::from(body);
@@ -105,13 +103,5 @@ fn entry(record: &PoisonRecord<'_>) -> serde_json::Result<Vec<u8>> {
         record: json,
         text: text.filter(|_| json.is_none()),
         base64: text.is_none().then(|| STANDARD.encode(record.raw)),
-    })
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
     })
 }

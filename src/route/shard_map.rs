@@ -6,16 +6,17 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
-use md5::Md5;
-use sha2::{Digest, Sha256};
+use md5::{Digest as _, Md5};
 
+use crate::digest::sha256_hex;
 use crate::event::ShardId;
 
-/// Kinesis' limit on the length of a partition key, in characters.
+/// Kinesis' limit on the length of a partition key, in characters. They are counted as UTF-16 units here, of which there are never fewer than
+/// characters: one key that Kinesis does not take would fail the whole call.
 pub const LONGEST_PARTITION_KEY: usize = 256;
 /// Between the values of an item's key in its partition key.
 const SEPARATOR: &str = "/";
@@ -30,15 +31,7 @@ pub fn partition_key<'a>(key: &'a [Cow<'a, str>]) -> Cow<'a, str> {
         values => Cow::Owned(values.join(SEPARATOR)),
     };
     // Kinesis takes no empty key either. No item has one, but nothing here depends on that.
-    if (1..=LONGEST_PARTITION_KEY).contains(&readable.chars().count()) { readable } else { Cow::Owned(sha256(&readable)) }
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    if (1..=LONGEST_PARTITION_KEY).contains(&readable.encode_utf16().count()) { readable } else { Cow::Owned(sha256_hex(&*readable)) }
 }
 
 /// A place among the shards of a stream: from 0 to 2^128 - 1.

@@ -121,16 +121,15 @@ impl ShardReader {
     }
 
     async fn page(&mut self) -> Result<Bytes, AwsError> {
-        let iterator = match &self.iterator {
-            Some(iterator) => iterator,
-            None => {
-                let iterator = self.api.iterator(&self.stream, &self.shard, self.position).await?;
-                self.resumed_at = match self.position {
-                    IteratorStart::After(position) => Some(position),
-                    IteratorStart::TrimHorizon | IteratorStart::At(_) => None,
-                };
-                self.iterator.insert(iterator)
-            }
+        let iterator = if let Some(iterator) = &self.iterator {
+            iterator
+        } else {
+            let iterator = self.api.iterator(&self.stream, &self.shard, self.position).await?;
+            self.resumed_at = match self.position {
+                IteratorStart::After(position) => Some(position),
+                IteratorStart::TrimHorizon | IteratorStart::At(_) => None,
+            };
+            self.iterator.insert(iterator)
         };
         self.api.records(iterator, self.rhythm.limit()).await
     }

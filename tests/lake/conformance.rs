@@ -303,8 +303,7 @@ async fn quarantine_keeps_a_record_whole_and_once(bench: Bench) {
     assert_eq!(
         text,
         format!(
-            r#"{{"shard":"{shard}","position":"17","event_id":"e","reason":"no keys","time":"2026-11-21T03:00:00Z","record":{}}}"#,
-            NUMBER
+            r#"{{"shard":"{shard}","position":"17","event_id":"e","reason":"no keys","time":"2026-11-21T03:00:00Z","record":{NUMBER}}}"#
         )
     );
 }

@@ -52,6 +52,6 @@ fn a_key_that_cannot_be_used_is_told_apart_from_a_permission_of_the_stream() {
     let mut error = AwsError::of("PutRecords", Failure::Denied, "told");
     assert!(route_error("put".into(), error).to_string().contains("kinesis:PutRecords"));
     error = AwsError::of("PutRecords", Failure::Denied, "told");
-    error.code = "KMSAccessDeniedException".to_owned();
+    error.code = "KMSAccessDeniedException".into();
     assert!(route_error("put".into(), error).to_string().contains("kms:GenerateDataKey"));
 }

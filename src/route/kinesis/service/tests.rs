@@ -89,7 +89,7 @@ async fn a_call_that_fails_says_how() {
         let body = format!(r#"{{"__type":"{code}","message":"told"}}"#);
         let (stream, client) = answering(&[(status, &body)]);
         let error = stream.put(&records()).await.unwrap_err();
-        assert_eq!((error.failure, error.code.as_str()), (failure, code));
+        assert_eq!((error.failure, &*error.code), (failure, code));
         assert_eq!(client.actual_requests().count(), 1, "the SDK does not retry by itself");
     }
 }

@@ -99,8 +99,9 @@ fn text_of(field: &Field) -> String {
 fn ndjson(body: &Bytes) -> anyhow::Result<Object> {
     let (mut text, mut file) = (String::new(), flate2::read::MultiGzDecoder::new(body.as_ref()));
     file.read_to_string(&mut text).context("unpack it")?;
-    let comment = file.header().and_then(|header| str::from_utf8(header.comment()?).ok());
-    let last = comment.and_then(|comment| comment.strip_prefix(LAST)?.strip_prefix('=')).map(str::to_owned);
+    // The one subfield of the header's extra field: two letters, two bytes of length, the text.
+    let extra = file.header().and_then(|header| str::from_utf8(header.extra()?.strip_prefix(b"hw")?.get(2..)?).ok());
+    let last = extra.and_then(|extra| extra.strip_prefix(LAST)?.strip_prefix('=')).map(str::to_owned);
     let rows = text.lines().map(|line| row(columns(line)?)).collect::<anyhow::Result<_>>()?;
     Ok(Object { rows, after: None, last })
 }

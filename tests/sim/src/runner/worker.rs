@@ -211,6 +211,7 @@ fn may_not_start(error: &StartError) -> bool {
         }
         StartError::Lake(_) | StartError::StreamDisabled(_) | StartError::Route(_) => true,
         StartError::MissingTable(_)
+        | StartError::OtherStream { .. }
         | StartError::NoStream(_)
         | StartError::WrongView { .. }
         | StartError::ContractFile { .. }

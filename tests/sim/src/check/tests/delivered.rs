@@ -145,7 +145,10 @@ fn a_footer_that_tells_of_another_run_is_seen() {
 #[test]
 fn the_header_of_an_object_tells_its_last_record() {
     let told = |last: String| {
-        let mut gzip = GzBuilder::new().comment(format!("headwater.last={last}")).write(Vec::new(), Compression::fast());
+        let text = format!("headwater.last={last}");
+        let length = u16::try_from(text.len()).unwrap().to_le_bytes();
+        let extra = [b"hw", &length[..], text.as_bytes()].concat();
+        let mut gzip = GzBuilder::new().extra(extra).write(Vec::new(), Compression::fast());
         gzip.write_all(line("a", 1, "x", "1").as_bytes()).unwrap();
         let (story, body) = (packed(), gzip.finish().unwrap().into());
         let key = format!("cdc/orders/changes/dt=2026-11-21/hr=03/000000000000.orders.1795046400.k-{}.json.gz", horizon());
