@@ -215,7 +215,6 @@ fn may_not_start(error: &StartError) -> bool {
         | StartError::NoStream(_)
         | StartError::WrongView { .. }
         | StartError::ContractFile { .. }
-        | StartError::OtherStream { .. }
         | StartError::Contract(_) => false,
     }
 }
