@@ -294,9 +294,19 @@ impl ShardProgress<'_> {
         {
             return Ok(Next::Lost);
         }
-        let Some(next) = page.next else { return Ok(Next::End(page.children)) };
+        // Where no record comes at all, that of the position does not either.
+        let nothing_left = raw.resumed_at.filter(|_| records == 0);
+        let Some(next) = page.next else {
+            if let Some(resumed) = nothing_left {
+                self.check_resumption(resumed, None).await?;
+            }
+            return Ok(Next::End(page.children));
+        };
         self.reader.accept(self.read, next.into_owned(), records, raw.body.len(), page.more);
         if self.reader.is_drained() && self.watermark.is_clear() {
+            if let Some(resumed) = nothing_left {
+                self.check_resumption(resumed, None).await?;
+            }
             self.task.held.note_durable_through(raw.asked_at).await;
             self.unread_since = Some(raw.asked_at);
         }

@@ -9,7 +9,7 @@ use headwater::lease::{Checkpoint, Lease};
 use headwater::stream::StreamArn;
 
 use super::model::{Fault, Model, insert, sequence, shard};
-use super::stage::{World, rows};
+use super::stage::{World, rows, wait_until};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -61,6 +61,19 @@ async fn where_the_last_record_is_gone_and_nobody_looked_for_a_day_there_is_a_ga
     assert_eq!(world.landed(), rows(&[("a", &[4, 5])]));
     let found = world.gaps().await;
     assert_eq!((found.len(), found[0].kind, found[0].after.as_deref()), (1, GapKind::Trimmed, Some("2")));
+}
+
+/// Found by simulation: all that had not been read was trimmed, and nothing new came.
+#[tokio::test]
+async fn where_nothing_at_all_is_left_and_nobody_looked_for_a_day_there_is_a_gap() {
+    for closed in [true, false] {
+        let world = world(25 * HOUR).await;
+        let model = model(&[]);
+        model.change(|state| state.shards.get_mut("a").unwrap().closed = closed);
+        let worker = world.worker("worker", &model).await;
+        wait_until("the gap is told", async || gaps(&world).await == [GapKind::Trimmed]).await;
+        worker.drain().await.unwrap();
+    }
 }
 
 #[tokio::test]

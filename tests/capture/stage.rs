@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) trimming: Trimming,
 }
 
-struct Worker {
+pub(super) struct Worker {
     stop: CancellationToken,
     counters: Arc<Counters>,
     running: JoinHandle<Result<(), ConsumerError>>,
@@ -57,7 +57,7 @@ impl World {
         LeaseTable::new(&self.dynamo.sdk_config(), "leases", CancellationToken::new())
     }
 
-    async fn worker(&self, name: &str, model: &Model) -> Worker {
+    pub(super) async fn worker(&self, name: &str, model: &Model) -> Worker {
         let schema = Arc::new(TableSchema::keys_only(TABLE, vec![("id".to_owned(), AttributeType::S)]));
         let settings = LakeSettings {
             location: LakeLocation::Folder(self.folder.path().to_owned()),
@@ -135,7 +135,7 @@ impl World {
 }
 
 impl Worker {
-    async fn drain(self) -> Result<(), ConsumerError> {
+    pub(super) async fn drain(self) -> Result<(), ConsumerError> {
         self.stop.cancel();
         self.running.await.unwrap()
     }
@@ -152,7 +152,7 @@ fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(super) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
