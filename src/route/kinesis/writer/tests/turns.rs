@@ -111,7 +111,7 @@ async fn memory_is_given_back_after_each_call() {
     let before = budget.held();
     stream.state().takes = TURN / 20;
     let (_, ()) = tokio::join!(writer.flush(), async {
-        tokio::time::sleep(TURN / 4).await;
+        tokio::time::sleep(TURN / 5 * 2).await;
         assert!((1..before / 5 * 3).contains(&budget.held()), "{} of {before}", budget.held());
     });
 }
@@ -120,8 +120,9 @@ async fn memory_is_given_back_after_each_call() {
 async fn a_stream_that_was_set_to_spread_records_by_itself_is_refused() {
     let stream = FakeStream::new();
     let mut writer = writer(&stream, true).await;
-    let (left, right) = (stream.item_of(0), stream.item_of(1));
     stream.state().split(0);
+    // Both were on the first shard before the split.
+    let (left, right) = (stream.item_of(0), stream.item_of(1));
     stream.state().auto = true;
     take(&mut writer, &[&left, &right]).await;
     let error = writer.flush().await.unwrap_err().to_string();
