@@ -12,6 +12,7 @@ pub mod kinesis;
 pub mod lake;
 pub mod outbox;
 pub mod shard_map;
+mod wait;
 
 use async_trait::async_trait;
 
@@ -44,8 +45,15 @@ pub trait ShardWriter: Send {
     /// Makes durable what is due by age or because memory is short.
     async fn poll(&mut self) -> Result<Progress, RouteError>;
 
-    /// Makes everything durable that was taken: before a shard ends or is handed over.
+    /// Makes more durable of what was taken, before a shard ends or is handed over, and returns when something became so, so that it can be
+    /// checkpointed. To be called again until [`is_flushed`](ShardWriter::is_flushed).
     async fn flush(&mut self) -> Result<Progress, RouteError>;
+
+    /// Whether everything that was taken is durable.
+    fn is_flushed(&self) -> bool;
+
+    /// What became durable and was not told yet. After an error of another method there may be such: a call that fails does not undo those before.
+    fn settled(&mut self) -> Progress;
 }
 
 /// How far a shard is durable.

@@ -46,6 +46,15 @@ enum Next {
     Lost,
 }
 
+/// What became of making everything durable that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flushed {
+    Whole,
+    /// Another process was ahead; reading goes on behind what it has landed.
+    Rewound,
+    Lost,
+}
+
 /// The work on one shard.
 pub(super) struct ShardTask {
     context: Arc<Context>,
@@ -120,14 +129,21 @@ impl ShardTask {
             unread_since: self.origin.unread_since,
             has_vanished: false,
         };
+        let outcome = self.consume(&lease.shard, &mut progress).await;
+        if outcome.is_err() {
+            progress.settle().await;
+        }
+        outcome
+    }
+
+    async fn consume(&self, shard: &ShardId, progress: &mut ShardProgress<'_>) -> Result<Outcome, ConsumerError> {
         loop {
             let next = tokio::select! {
                 biased;
                 () = self.draining.cancelled() => {
-                    let written = progress.writer.flush().await?;
-                    return match progress.apply(written).await? {
-                        Hold::Kept => Ok(Outcome::Drained),
-                        Hold::Lost => Ok(Outcome::Lost),
+                    return match progress.flush().await? {
+                        Flushed::Whole | Flushed::Rewound => Ok(Outcome::Drained),
+                        Flushed::Lost => Ok(Outcome::Lost),
                     };
                 }
                 () = progress.writer.due() => {
@@ -143,17 +159,12 @@ impl ShardTask {
             match next {
                 Next::Page => {}
                 Next::Lost => return Ok(Outcome::Lost),
-                Next::End(children) => {
-                    let written = progress.writer.flush().await?;
-                    let rewound = matches!(written, Progress::Rewind(_));
-                    if progress.apply(written).await? == Hold::Lost {
-                        return Ok(Outcome::Lost);
-                    }
+                Next::End(children) => match progress.flush().await? {
+                    Flushed::Whole => return self.finish(shard, children).await,
                     // Another process landed a part of the tail: the rest is read again before the shard can end.
-                    if !rewound {
-                        return self.finish(&lease.shard, children).await;
-                    }
-                }
+                    Flushed::Rewound => {}
+                    Flushed::Lost => return Ok(Outcome::Lost),
+                },
             }
         }
     }
@@ -265,6 +276,10 @@ impl ShardProgress<'_> {
         }
         let records = page.records.len();
         for record in page.records {
+            if self.task.draining.is_cancelled() {
+                // The page does not count as read. What is left of it is read again by whoever has the lease next.
+                return Ok(Next::Page);
+            }
             let position = record.position();
             if position.is_some_and(|position| self.read.is_some_and(|read| position <= read)) {
                 continue;
@@ -382,6 +397,30 @@ impl ShardProgress<'_> {
         })
     }
 
+    /// Makes everything durable that was taken. Each step is checkpointed: it may take long, and the process may have to go before the end.
+    async fn flush(&mut self) -> Result<Flushed, ConsumerError> {
+        loop {
+            let written = self.writer.flush().await?;
+            if self.apply(written).await? == Hold::Lost {
+                return Ok(Flushed::Lost);
+            }
+            if matches!(written, Progress::Rewind(_)) {
+                return Ok(Flushed::Rewound);
+            }
+            if self.writer.is_flushed() {
+                return Ok(Flushed::Whole);
+            }
+        }
+    }
+
+    /// After an error: what became durable before it is checkpointed, so that it is not sent again.
+    async fn settle(&mut self) {
+        let written = self.writer.settled();
+        if let Err(error) = self.apply(written).await {
+            tracing::warn!(shard = %self.shard, %error, "what became durable before an error could not be checkpointed");
+        }
+    }
+
     /// Checkpoints what became durable, and nothing else (*durable-before-checkpoint*).
     async fn apply(&mut self, written: Progress) -> Result<Hold, ConsumerError> {
         let sequence = match written {
@@ -431,8 +470,7 @@ impl ShardProgress<'_> {
     /// The position, or the shard, is gone: what was read of it is landed before the loss is recorded, since it cannot be read again. A shard that is
     /// still listed has lost the position only.
     async fn vanished(&mut self) -> Result<Next, ConsumerError> {
-        let written = self.writer.flush().await?;
-        if self.apply(written).await? == Hold::Lost {
+        if self.flush().await? == Flushed::Lost {
             return Ok(Next::Lost);
         }
         if std::mem::replace(&mut self.has_vanished, true) {
@@ -447,12 +485,10 @@ impl ShardProgress<'_> {
 
     /// The position is gone from the stream: what was read before is landed, the loss is recorded, and reading goes on with what there is.
     async fn trimmed(&mut self) -> Result<Next, ConsumerError> {
-        let written = self.writer.flush().await?;
-        if self.apply(written).await? == Hold::Lost {
-            return Ok(Next::Lost);
-        }
-        if matches!(written, Progress::Rewind(_)) {
-            return Ok(Next::Page);
+        match self.flush().await? {
+            Flushed::Whole => {}
+            Flushed::Rewound => return Ok(Next::Page),
+            Flushed::Lost => return Ok(Next::Lost),
         }
         self.record_gap(GapKind::Trimmed).await?;
         self.begin_anew().await

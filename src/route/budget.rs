@@ -3,6 +3,9 @@
 //! Each writer states what it holds. When the sum passes the limit the largest writer is asked to close its run; meanwhile an append
 //! waits. No writer waits for longer than [`PATIENCE`] before it closes its own run instead, and then it goes on whatever the others do:
 //! so a single writer, or one whose neighbours are all stuck, never waits for ever, and the budget is passed by about one change a writer.
+//!
+//! A writer that says that it is blocked cannot give what it holds. It takes no more beyond an equal share of the limit, and what it held beyond
+//! that before it was blocked is not counted against the others: they go on at once. Until it can give, the budget may be passed by that much.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -34,6 +37,8 @@ struct Holders {
 #[derive(Debug)]
 struct Holder {
     bytes: usize,
+    /// It cannot give now.
+    blocked: bool,
     signal: Arc<Signal>,
 }
 
@@ -72,7 +77,7 @@ impl MemoryBudget {
         let mut holders = self.holders();
         let id = holders.next;
         holders.next += 1;
-        holders.shares.insert(id, Holder { bytes: 0, signal: Arc::clone(&signal) });
+        holders.shares.insert(id, Holder { bytes: 0, blocked: false, signal: Arc::clone(&signal) });
         drop(holders);
         Share { budget: Arc::clone(self), id, signal }
     }
@@ -82,6 +87,10 @@ impl MemoryBudget {
         self.holders().total
     }
 
+    fn share_of_each(&self, holders: &Holders) -> usize {
+        self.limit / holders.shares.len().max(1)
+    }
+
     fn holders(&self) -> MutexGuard<'_, Holders> {
         // The numbers are consistent after every statement, so a panic elsewhere does not spoil them.
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,9 +98,16 @@ impl MemoryBudget {
 }
 
 impl Holders {
-    /// The writer that holds most; of equals the newest, so that there is exactly one.
+    /// The writer that holds most of those that can give; of equals the newest, so that there is exactly one.
     fn largest(&self) -> Option<(u64, &Holder)> {
-        self.shares.iter().max_by_key(|(id, holder)| (holder.bytes, **id)).map(|(id, holder)| (*id, holder))
+        let givers = self.shares.iter().filter(|(_, holder)| !holder.blocked);
+        givers.max_by_key(|(id, holder)| (holder.bytes, **id)).map(|(id, holder)| (*id, holder))
+    }
+
+    /// What is held, less what blocked writers hold beyond `share`.
+    fn counted(&self, share: usize) -> usize {
+        let beyond = self.shares.values().filter(|holder| holder.blocked).map(|holder| holder.bytes.saturating_sub(share));
+        self.total - beyond.sum::<usize>()
     }
 
     fn set(&mut self, id: u64, bytes: usize) -> usize {
@@ -110,7 +126,7 @@ impl Share {
         if bytes == 0 {
             self.signal.asked.store(false, Ordering::Release);
         }
-        if holders.total > self.budget.limit
+        if holders.counted(self.budget.share_of_each(&holders)) > self.budget.limit
             && let Some((_, largest)) = holders.largest()
             && !largest.signal.asked.swap(true, Ordering::AcqRel)
         {
@@ -120,6 +136,23 @@ impl Share {
         if bytes < before {
             self.budget.freed.notify_waiters();
         }
+    }
+
+    /// States whether what this writer holds cannot be given now.
+    pub fn set_blocked(&self, blocked: bool) {
+        let mut holders = self.budget.holders();
+        let Some(own) = holders.shares.get_mut(&self.id) else { return };
+        let changed = std::mem::replace(&mut own.blocked, blocked) != blocked;
+        drop(holders);
+        if changed {
+            // Who waits for room looks again.
+            self.budget.freed.notify_waiters();
+        }
+    }
+
+    /// This writer has given what it can. It is asked anew when it holds more, and memory is still short.
+    pub fn answer(&self) {
+        self.signal.asked.store(false, Ordering::Release);
     }
 
     /// Whether this writer is asked to close its run. Holding nothing answers the request.
@@ -143,10 +176,14 @@ impl Share {
             freed.as_mut().enable();
             let own = {
                 let holders = self.budget.holders();
-                if holders.total <= self.budget.limit {
+                let share = self.budget.share_of_each(&holders);
+                let (own, blocked) = holders.shares.get(&self.id).map_or((0, false), |holder| (holder.bytes, holder.blocked));
+                if blocked && own > share {
+                    return Admission::CloseOwn;
+                }
+                if holders.counted(share) <= self.budget.limit {
                     return Admission::Proceed;
                 }
-                let own = holders.shares.get(&self.id).map_or(0, |holder| holder.bytes);
                 if own > 0 && holders.largest().is_some_and(|(id, _)| id == self.id) {
                     return Admission::CloseOwn;
                 }
@@ -229,6 +266,38 @@ mod tests {
         small.hold(0);
         stuck.hold(101);
         assert_eq!(small.admit().await, Admission::Proceed, "who holds nothing goes on after waiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blocked_writer_stops_at_its_share_and_nobody_waits_for_it() {
+        let budget = MemoryBudget::new(100);
+        let (small, blocked) = (budget.share(), budget.share());
+        blocked.hold(110);
+        small.hold(20);
+        blocked.set_blocked(true);
+        let before = Instant::now();
+        assert_eq!(small.admit().await, Admission::Proceed);
+        assert_eq!(blocked.admit().await, Admission::CloseOwn);
+        blocked.hold(51);
+        assert_eq!(blocked.admit().await, Admission::CloseOwn, "its share is a half");
+        blocked.hold(50);
+        assert_eq!(blocked.admit().await, Admission::Proceed);
+        assert_eq!(before, Instant::now());
+        small.hold(51);
+        assert!(small.is_asked(), "it is the largest that can give");
+        small.answer();
+        assert!(!small.is_asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_goes_on_when_the_largest_is_found_to_be_blocked() {
+        let budget = MemoryBudget::new(100);
+        let (small, large) = (budget.share(), budget.share());
+        large.hold(90);
+        small.hold(20);
+        let before = Instant::now();
+        let (admission, ()) = tokio::join!(small.admit(), async { large.set_blocked(true) });
+        assert_eq!((admission, before), (Admission::Proceed, Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,9 @@
 //!
 //! Guaranteed: an event is reported as durable when Kinesis has acknowledged the record that holds it, and so has every event before it
 //! (*durable-before-checkpoint*). The first appearances of an item's changes in the stream are in the order of the shard (*item-order*):
-//! see [`plan`] for how. A record that is refused holds back its own lane, others go on.
+//! see [`plan`] for how. That holds for readers of the shard that a key belongs to. An aggregated record that landed on a foreign shard is passed
+//! over by readers that check the keys in it, as the Kinesis Client Library does; to one that does not (`deliver`, Lambda) it may show a copy
+//! early, before older changes of the item. A record that is refused holds back its own lane, others go on.
 //!
 //! Not guaranteed: that a change appears once. A call without an answer may have been carried out and is made again; an aggregated record that
 //! landed on the wrong shard is built anew, and readers that look at keys pass over the first one. The event id of a repetition is the same.
@@ -41,12 +43,15 @@ use crate::config::{BatchSettings, KinesisSettings, LargeRecords};
 use crate::event::encode::Decimals;
 use crate::event::{Position, ShardId};
 use crate::lake::Lake;
-use crate::retry::{RetryPolicy, retry};
+use crate::retry::{RetryPolicy, Transient as _, retry};
 use crate::route::shard_map::ShardMap;
 
 /// Kinesis' limit on a record with its partition key, unless the stream's was raised.
 const RECORD_LIMIT: usize = 1 << 20;
 const KIB: usize = 1 << 10;
+/// Why a stream that spreads records by itself is not written to.
+const NOT_BY_KEY: &str = "its RecordDistributionStrategy is AUTO, with which Kinesis ignores partition keys: the changes of an item would not \
+                          stay in order. Set it to USER_PARTITION_KEY (UpdateStreamRecordDistributionStrategy)";
 
 /// Sends changes to a Kinesis data stream.
 pub struct KinesisRoute {
@@ -68,6 +73,26 @@ struct Shared {
     decimals: Decimals,
     budget: Arc<MemoryBudget>,
     counters: Arc<RouteCounters>,
+}
+
+impl Shared {
+    /// Whether the stream still keeps an item's changes on one shard. While it does not tell, it is taken to be as it was.
+    async fn check_distribution(&self, policy: Option<RetryPolicy>) -> Result<(), RouteError> {
+        let told = match policy {
+            Some(policy) => retry(policy, &CancellationToken::new(), || self.api.goes_by_key()).await,
+            None => self.api.goes_by_key().await,
+        };
+        let doing = || format!("write to the Kinesis stream '{}'", self.stream);
+        match told {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RouteError { doing: doing(), hint: NOT_BY_KEY.to_owned(), source: None }),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(stream = self.stream, %error, "the stream cannot be described now");
+                Ok(())
+            }
+            Err(error) => Err(route_error(doing(), error)),
+        }
+    }
 }
 
 impl KinesisRoute {
@@ -116,6 +141,8 @@ impl KinesisRoute {
 #[async_trait]
 impl Route for KinesisRoute {
     async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError> {
+        // It may have been set since the route was opened.
+        self.shared.check_distribution(Some(RetryPolicy::START_UP)).await?;
         Ok(Box::new(KinesisWriter::new(Arc::clone(&self.shared), shard.clone(), after)))
     }
 }
@@ -129,9 +156,7 @@ fn check(summary: &StreamDescriptionSummary, large_records: LargeRecords) -> Res
         other => return Err(format!("its status is {other}, and only a stream that is active takes records")),
     }
     if summary.record_distribution_strategy == Some(RecordDistributionStrategy::Auto) {
-        return Err("its RecordDistributionStrategy is AUTO, with which Kinesis ignores partition keys: the changes of an item would not \
-                    stay in order. Set it to USER_PARTITION_KEY (UpdateStreamRecordDistributionStrategy)"
-            .to_owned());
+        return Err(NOT_BY_KEY.to_owned());
     }
     if large_records != LargeRecords::Raise {
         return Ok(RECORD_LIMIT);

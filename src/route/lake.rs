@@ -149,6 +149,15 @@ impl ShardWriter for LakeWriter {
     async fn flush(&mut self) -> Result<Progress, RouteError> {
         self.close().await
     }
+
+    fn is_flushed(&self) -> bool {
+        matches!(self.run, Run::None)
+    }
+
+    fn settled(&mut self) -> Progress {
+        // An object that was committed before the failure is found by the next writer.
+        Progress::Unchanged
+    }
 }
 
 impl LakeWriter {

@@ -70,6 +70,16 @@ impl<K> Outbox<K> {
         self.slots.iter().map(|(id, slot)| (*id, &slot.entry))
     }
 
+    /// What is not acknowledged, from this entry on, in the order of the shard.
+    pub fn pending_from(&self, first: EntryId) -> impl Iterator<Item = (EntryId, &Entry<K>)> {
+        self.slots.range(first..).map(|(id, slot)| (*id, &slot.entry))
+    }
+
+    /// The oldest entry that waits.
+    pub fn first_id(&self) -> Option<EntryId> {
+        self.slots.first_key_value().map(|(id, _)| *id)
+    }
+
     /// An entry that is not acknowledged.
     pub fn get(&self, id: EntryId) -> Option<&Entry<K>> {
         self.slots.get(&id).map(|slot| &slot.entry)

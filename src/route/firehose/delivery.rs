@@ -98,6 +98,12 @@ pub(super) fn hint(error: &AwsError, action: &str) -> String {
             "there is no such delivery stream: create it or run `headwater init`, or correct firehose.delivery_stream or AWS_REGION"
                 .to_owned()
         }
+        Failure::Denied | Failure::Invalid if error.code.contains("KMS") => {
+            format!(
+                "the delivery stream is encrypted, and its KMS key cannot be used ({}): allow kms:GenerateDataKey on it, and see that it is enabled",
+                error.code
+            )
+        }
         Failure::Denied => format!("check the credentials, and allow {action}"),
         Failure::Throttled => "Firehose asks for fewer calls: raise the quota, or try again later".to_owned(),
         Failure::Unavailable => "Firehose does not answer: check the network, AWS_REGION and AWS_ENDPOINT_URL_FIREHOSE".to_owned(),

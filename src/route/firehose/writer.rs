@@ -15,10 +15,11 @@ use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
-use crate::retry::{Delays, RetryPolicy, Transient as _};
+use crate::retry::{RetryPolicy, Transient as _};
 use crate::route::budget::{Admission, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
+use crate::route::wait::{GaveUp, Wait};
 use crate::route::{Progress, RouteError, ShardWriter};
 
 /// About what an event holds besides its data.
@@ -54,8 +55,7 @@ pub(super) struct FirehoseWriter {
 struct Retry {
     /// The last entry of it: every entry up to this one that still waits belongs to it.
     last: EntryId,
-    at: Instant,
-    delays: Delays,
+    wait: Wait,
 }
 
 /// A record of a call.
@@ -67,7 +67,11 @@ struct Sent {
 #[async_trait]
 impl ShardWriter for FirehoseWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if position <= self.outbox.taken() && event.operation != Operation::Snapshot {
+        if event.operation == Operation::Snapshot {
+            let hint = "a snapshot's row does not belong to a shard: a delivery stream takes changes only".to_owned();
+            return Err(RouteError { doing: doing(&self.target.name), hint, source: None });
+        }
+        if position <= self.outbox.taken() {
             return Ok(Progress::Unchanged);
         }
         while self.share.admit().await == Admission::CloseOwn && !self.outbox.is_empty() {
@@ -90,7 +94,7 @@ impl ShardWriter for FirehoseWriter {
             return;
         }
         if let Some(retry) = &self.retry {
-            return sleep_until(retry.at).await;
+            return sleep_until(retry.wait.until).await;
         }
         let Some(oldest) = self.outbox.oldest() else { return std::future::pending().await };
         tokio::select! {
@@ -100,7 +104,7 @@ impl ShardWriter for FirehoseWriter {
     }
 
     async fn poll(&mut self) -> Result<Progress, RouteError> {
-        if self.retry.as_ref().is_some_and(|retry| retry.at <= Instant::now()) {
+        if self.retry.as_ref().is_some_and(|retry| retry.wait.until <= Instant::now()) {
             self.call().await?;
         }
         let aged = || self.outbox.oldest().is_some_and(|oldest| oldest.elapsed() >= self.target.batch.window);
@@ -111,10 +115,19 @@ impl ShardWriter for FirehoseWriter {
     }
 
     async fn flush(&mut self) -> Result<Progress, RouteError> {
-        while !self.outbox.is_empty() {
-            self.send().await?;
+        while !self.outbox.is_empty() && !self.outbox.has_news() {
+            self.wait().await;
+            self.call().await?;
         }
         Ok(self.progress())
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.outbox.is_empty()
+    }
+
+    fn settled(&mut self) -> Progress {
+        self.progress()
     }
 }
 
@@ -182,9 +195,7 @@ impl FirehoseWriter {
 
     /// Sends what waits, until all of it was sent or a part of it has to be sent again. What has to be, already, is waited for and goes first.
     async fn send(&mut self) -> Result<(), RouteError> {
-        if let Some(retry) = &self.retry {
-            sleep_until(retry.at).await;
-        }
+        self.wait().await;
         while !self.outbox.is_empty() {
             self.call().await?;
             if self.retry.is_some() {
@@ -192,6 +203,13 @@ impl FirehoseWriter {
             }
         }
         Ok(())
+    }
+
+    /// Waits until what has to be sent again may be.
+    async fn wait(&self) {
+        if let Some(retry) = &self.retry {
+            sleep_until(retry.wait.until).await;
+        }
     }
 
     /// Makes one call, with the oldest of what waits, and with nothing but what is sent again as long as there is such.
@@ -205,7 +223,11 @@ impl FirehoseWriter {
         let sent: Vec<Sent> = sent.collect();
         self.target.counters.call();
         let put = self.target.stream.put(data).await;
-        self.settle(&sent, put)
+        let outcome = self.settle(&sent, put);
+        self.hold();
+        // Nothing newer goes before what is sent again.
+        self.share.set_blocked(self.retry.is_some());
+        outcome
     }
 
     /// Notes what became of a call.
@@ -213,13 +235,12 @@ impl FirehoseWriter {
         let error = match put {
             Ok(put) => {
                 let refused = self.acknowledge(sent, put);
-                self.hold();
                 match refused {
                     None => {
                         self.retry = None;
                         return Ok(());
                     }
-                    Some((last, reason)) => return self.postpone(last, |name| refusal(name, &reason)),
+                    Some((last, reason)) => return self.postpone(last, |name, gave_up| refusal(name, gave_up, &reason)),
                 }
             }
             Err(error) => error,
@@ -229,9 +250,13 @@ impl FirehoseWriter {
             // Perhaps Firehose has some of it. It is sent again whole: twice is better than never.
             self.target.counters.retried(sent.len());
             tracing::debug!(shard = %self.shard, %error, "the outcome of a call is unknown");
-            return self.postpone(last, |name| failure(name, error));
+            return self.postpone(last, |name, gave_up| {
+                let mut failed = failure(name, error);
+                failed.hint = format!("no call succeeded for {} s: {}", gave_up.after.as_secs(), failed.hint);
+                failed
+            });
         }
-        self.retry = Some(Retry { last, at: Instant::now() + RETRY_PAUSE, delays: Delays::new(RetryPolicy::SERVICE) });
+        self.retry = Some(Retry { last, wait: Wait::pause(RETRY_PAUSE, RetryPolicy::SERVICE) });
         Err(failure(&self.target.name, error))
     }
 
@@ -257,14 +282,13 @@ impl FirehoseWriter {
     }
 
     /// Puts off what waits up to `last`, or reports the error when that has been done for long enough.
-    fn postpone(&mut self, last: EntryId, error: impl FnOnce(&str) -> RouteError) -> Result<(), RouteError> {
-        let mut delays = self.retry.take().map_or_else(|| Delays::new(RetryPolicy::SERVICE), |retry| retry.delays);
-        let next = delays.next_delay();
-        if next.is_none() {
-            delays.reset();
-        }
-        self.retry = Some(Retry { last, at: Instant::now() + next.unwrap_or(RETRY_PAUSE), delays });
-        if next.is_none() { Err(error(&self.target.name)) } else { Ok(()) }
+    fn postpone(&mut self, last: EntryId, error: impl FnOnce(&str, GaveUp) -> RouteError) -> Result<(), RouteError> {
+        let (wait, outcome) = match Wait::next(self.retry.take().map(|retry| retry.wait), RetryPolicy::SERVICE) {
+            Ok(wait) => (wait, Ok(())),
+            Err(gave_up) => (Wait::pause(RETRY_PAUSE, RetryPolicy::SERVICE), Err(error(&self.target.name, gave_up))),
+        };
+        self.retry = Some(Retry { last, wait });
+        outcome
     }
 }
 
@@ -276,10 +300,12 @@ fn failure(name: &str, error: AwsError) -> RouteError {
     RouteError { doing: doing(name), hint: hint(&error, "firehose:PutRecordBatch"), source: Some(Box::new(error)) }
 }
 
-fn refusal(name: &str, reason: &str) -> RouteError {
-    let hint = format!(
-        "Firehose has refused a record for {} ({reason}): raise the delivery stream's quota if it asks for fewer calls, or see whether it is healthy",
-        humantime::format_duration(RetryPolicy::SERVICE.give_up_after)
-    );
+fn refusal(name: &str, GaveUp { after }: GaveUp, reason: &str) -> RouteError {
+    let advice = if reason.contains("KMS") {
+        "see that the delivery stream's KMS key is enabled, and allow kms:GenerateDataKey on it"
+    } else {
+        "raise the delivery stream's quota if it asks for fewer calls, or see whether it is healthy"
+    };
+    let hint = format!("Firehose has refused a record for {} s ({reason}): {advice}", after.as_secs());
     RouteError { doing: doing(name), hint, source: None }
 }

@@ -1,13 +1,13 @@
 //! Who has to wait before the next attempt: one lane after its record failed, all of them after a whole call failed.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::plan::Lane;
-use crate::retry::{Delays, RetryPolicy};
+use crate::retry::RetryPolicy;
 use crate::route::outbox::EntryId;
+use crate::route::wait::{GaveUp, Wait};
 
 /// The waits of one writer. A series of failures begins with the first one after a success and ends when the policy gives up.
 #[derive(Debug)]
@@ -15,30 +15,6 @@ pub(super) struct Backoffs {
     policy: RetryPolicy,
     lanes: HashMap<Lane, (EntryId, Wait)>,
     calls: Option<Wait>,
-}
-
-#[derive(Debug)]
-struct Wait {
-    since: Instant,
-    until: Instant,
-    delays: Delays,
-}
-
-/// The policy allows no further attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GaveUp {
-    /// For how long it was tried.
-    pub(super) after: Duration,
-}
-
-impl Wait {
-    /// The next wait of the series, or the first of a new one.
-    fn next(earlier: Option<Self>, policy: RetryPolicy) -> Result<Self, GaveUp> {
-        let now = Instant::now();
-        let (since, mut delays) = earlier.map_or_else(|| (now, Delays::new(policy)), |wait| (wait.since, wait.delays));
-        let delay = delays.next_delay().ok_or(GaveUp { after: now - since })?;
-        Ok(Self { since, until: now + delay, delays })
-    }
 }
 
 impl Backoffs {

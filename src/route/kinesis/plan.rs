@@ -5,8 +5,8 @@
 //! come first in the next plan; nothing of their keys can pass them (*item-order*). That needs no memory of earlier plans: after a reshard the
 //! lanes are others, but every key still finds all of its events in one lane, in order.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ pub(super) const MOST_RECORDS: usize = 500;
 pub(super) const LARGEST_REQUEST: usize = 10 << 20;
 /// The partition key of aggregated records: their readers use those inside, and the explicit hash key says where they go.
 const AGGREGATE_KEY: &str = "a";
-/// How far a plan looks, once it has something to send, for events that may go along: a long backlog is not read whole for each call.
+/// How many events a plan looks at, from the first that may go, for others that may go along. Those of lanes that must wait do not count.
 const LOOK_AHEAD: usize = 10_000;
 
 /// Where an event belongs in the stream.
@@ -87,13 +87,16 @@ pub(super) struct Plan {
     pub(super) records: Vec<PlannedRecord>,
     /// The map of shards has no shard for one of the events: the shards should be listed again.
     pub(super) unmapped: bool,
+    /// Every event before this one is of a lane that must wait.
+    pub(super) first: Option<EntryId>,
 }
 
 /// Plans the next call from what is pending, in the order of the shard. `held` tells of a lane that must wait the last entry of its record that
-/// failed.
+/// failed. Events for `distrusted` shards go one by one: the map is known to be wrong there.
 pub(super) fn plan<'p>(
     pending: impl Iterator<Item = (EntryId, &'p Entry<Destination>)>,
     shards: &ShardMap,
+    distrusted: &HashSet<ShardId>,
     held: impl Fn(&Lane) -> Option<EntryId>,
     limits: &Limits,
 ) -> Plan {
@@ -102,12 +105,18 @@ pub(super) fn plan<'p>(
     let mut unmapped = false;
     // The events and bytes in the plan, and how many lanes of shards take no more.
     let (mut events, mut bytes, mut full) = (0, 0, 0);
-    for (looked, (id, entry)) in pending.enumerate() {
-        let rest_is_full = limits.aggregate.is_some() && full == shards.len() && !unmapped;
-        if events == limits.events || !parcels.is_empty() && (rest_is_full || looked >= LOOK_AHEAD) {
+    // How many events were looked at that did not have to wait, and the first of them.
+    let (mut looked, mut first) = (0, None);
+    for (id, entry) in pending {
+        let rest_is_full = match limits.aggregate {
+            Some(_) => full == shards.len() && !unmapped && distrusted.is_empty(),
+            None => parcels.len() == MOST_RECORDS,
+        };
+        if events == limits.events || !parcels.is_empty() && (rest_is_full || bytes >= limits.bytes || looked >= LOOK_AHEAD) {
             break;
         }
         let lane = match limits.aggregate.map(|_| shards.shard_of(entry.key.hash_key)) {
+            Some(Some(shard)) if distrusted.contains(shard) => LaneRef::Key(entry.key.hash_key),
             Some(Some(shard)) => LaneRef::Shard(shard),
             Some(None) => {
                 unmapped = true;
@@ -128,6 +137,8 @@ pub(super) fn plan<'p>(
         {
             continue;
         }
+        looked += 1;
+        first.get_or_insert(id);
         let taken = match state.parcel {
             Slot::Closed => continue,
             Slot::Empty => {
@@ -155,7 +166,7 @@ pub(super) fn plan<'p>(
             full += usize::from(matches!(lane, LaneRef::Shard(_)));
         }
     }
-    Plan { records: parcels.into_iter().map(Parcel::seal).collect(), unmapped }
+    Plan { records: parcels.into_iter().map(Parcel::seal).collect(), unmapped, first }
 }
 
 /// A [`Lane`] that borrows.

@@ -5,7 +5,9 @@ use aws_config::SdkConfig;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::config::retry::RetryConfig;
 use aws_sdk_kinesis::primitives::Blob;
-use aws_sdk_kinesis::types::{PutRecordsRequestEntry, PutRecordsResultEntry, ShardFilter, ShardFilterType, StreamDescriptionSummary};
+use aws_sdk_kinesis::types::{
+    PutRecordsRequestEntry, PutRecordsResultEntry, RecordDistributionStrategy, ShardFilter, ShardFilterType, StreamDescriptionSummary,
+};
 
 use super::plan::PlannedRecord;
 use crate::aws::{AwsError, Failure};
@@ -20,6 +22,9 @@ pub(super) trait PutRecords: Send + Sync {
 
     /// The shards that take records now.
     async fn open_shards(&self) -> Result<ShardMap, AwsError>;
+
+    /// Whether records of one partition key go to one shard.
+    async fn goes_by_key(&self) -> Result<bool, AwsError>;
 }
 
 /// What became of one record of a call.
@@ -106,6 +111,10 @@ impl PutRecords for DataStream {
                 return Ok(ShardMap::new(open));
             }
         }
+    }
+
+    async fn goes_by_key(&self) -> Result<bool, AwsError> {
+        Ok(self.describe().await?.record_distribution_strategy != Some(RecordDistributionStrategy::Auto))
     }
 }
 

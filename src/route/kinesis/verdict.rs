@@ -1,10 +1,10 @@
 //! What Kinesis' answers to records mean.
 
-use super::backoff::GaveUp;
 use super::plan::{Lane, PlannedRecord};
 use super::service::Answer;
 use crate::mutant::{self, Mutant};
 use crate::route::shard_map::ShardMap;
+use crate::route::wait::GaveUp;
 
 /// The code of a record that its shard has no room for now.
 const THROTTLED: &str = "ProvisionedThroughputExceededException";

@@ -1,20 +1,22 @@
 //! The writer of one shard: gathers events, makes the calls, judges the answers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoffs;
-use super::plan::{Destination, LARGEST_REQUEST, Limits, PlannedRecord, plan};
+use super::plan::{Destination, LARGEST_REQUEST, Lane, Limits, PlannedRecord, plan};
 use super::service::Answer;
 use super::verdict::{Verdict, advice, judge, went_elsewhere};
 use super::{Shared, route_error};
 use crate::aws::AwsError;
 use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
-use crate::event::{ChangeEvent, Position, ShardId};
+use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::PoisonRecord;
 use crate::retry::{RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share};
@@ -26,6 +28,10 @@ use crate::route::{Progress, RouteError, ShardWriter};
 const PAYLOAD_UNIT: usize = 25 << 10;
 /// About what an entry holds besides its data and its partition key.
 const ENTRY_OVERHEAD: usize = 200;
+/// How long a writer sends before it says what became durable: progress is checkpointed, and a wish to stop is seen, about so often.
+const TURN: Duration = Duration::from_secs(1);
+/// So many batches may wait that could be sent at once. Beyond that a writer takes turns at sending before it takes events.
+const BACKLOG: usize = 4;
 
 pub(super) struct KinesisWriter {
     shared: Arc<Shared>,
@@ -37,6 +43,9 @@ pub(super) struct KinesisWriter {
     backoffs: Backoffs,
     /// The map did not foretell where a record went, or had no place for one.
     map_is_stale: bool,
+    distrust: Distrust,
+    /// The last turn ended before everything was sent that could be.
+    ready: bool,
     /// The line of the event that is being taken.
     line: Vec<u8>,
     /// Memory of the entries besides their data.
@@ -52,9 +61,40 @@ struct Gathering {
     since: Option<Instant>,
 }
 
+/// Shards whose records went elsewhere although the map is not known to be old: a listing lags behind a reshard.
+#[derive(Debug)]
+struct Distrust {
+    map: Arc<ShardMap>,
+    shards: HashSet<ShardId>,
+}
+
+impl Distrust {
+    /// Another map deserves to be trusted.
+    fn look_at(&mut self, map: &Arc<ShardMap>) {
+        if !Arc::ptr_eq(&self.map, map) {
+            if self.map != *map {
+                self.shards.clear();
+            }
+            self.map = Arc::clone(map);
+        }
+    }
+}
+
+/// Every entry before `first` belongs to a lane that waits until `until` at least, by what was known when it was planned.
+struct Passed {
+    first: EntryId,
+    until: Option<Instant>,
+    map: Arc<ShardMap>,
+    distrusted: usize,
+}
+
 #[async_trait]
 impl ShardWriter for KinesisWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
+        if event.operation == Operation::Snapshot {
+            let hint = "a snapshot's row does not belong to a shard: a stream takes changes only".to_owned();
+            return Err(RouteError { doing: self.doing(), hint, source: None });
+        }
         if position <= self.outbox.taken() {
             return Ok(Progress::Unchanged);
         }
@@ -64,6 +104,9 @@ impl ShardWriter for KinesisWriter {
         if !self.fits(&destination) && !self.replace_line(position, event, &destination).await? {
             self.outbox.skip(position);
             return Ok(self.progress());
+        }
+        if self.ready && self.outbox.len() >= self.shared.batch.records.saturating_mul(BACKLOG) {
+            self.send_released().await?;
         }
         self.make_room().await?;
         self.take(position, destination);
@@ -79,7 +122,7 @@ impl ShardWriter for KinesisWriter {
     }
 
     async fn due(&mut self) {
-        if self.outbox.has_news() {
+        if self.ready || self.outbox.has_news() {
             return;
         }
         let window = self.gathering.since.map(|since| since + self.shared.batch.window);
@@ -114,8 +157,16 @@ impl ShardWriter for KinesisWriter {
 
     async fn flush(&mut self) -> Result<Progress, RouteError> {
         self.release();
-        self.send_until(Self::is_empty).await?;
+        self.send_until(|writer| writer.outbox.has_news() || writer.is_empty()).await?;
         Ok(self.progress())
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn settled(&mut self) -> Progress {
+        self.progress()
     }
 }
 
@@ -129,6 +180,8 @@ impl KinesisWriter {
             gathering: Gathering::default(),
             backoffs: Backoffs::new(RetryPolicy::SERVICE),
             map_is_stale: false,
+            distrust: Distrust { map: shared.shards.current(), shards: HashSet::new() },
+            ready: false,
             line: Vec::new(),
             overhead: 0,
             share: shared.budget.share(),
@@ -191,6 +244,10 @@ impl KinesisWriter {
         self.gathering.since.get_or_insert(now);
         self.overhead += overhead(&destination);
         self.outbox.push(position, destination, data, now);
+        self.hold();
+    }
+
+    fn hold(&self) {
         self.share.hold(self.outbox.bytes() + self.overhead);
     }
 
@@ -211,35 +268,61 @@ impl KinesisWriter {
             if done(self) {
                 return Ok(());
             }
-            // What could not be sent waits for something.
-            sleep_until(self.backoffs.next_attempt().unwrap_or_else(Instant::now)).await;
+            if !self.ready {
+                // What could not be sent waits for something.
+                sleep_until(self.backoffs.next_attempt().unwrap_or_else(Instant::now)).await;
+            }
         }
     }
 
-    /// Sends everything that is released and need not wait. Calls fail at most once in this, and so does each lane: it ends.
+    /// Sends what is released and need not wait, until there is no more of it or the [`TURN`] is over.
     async fn send_released(&mut self) -> Result<(), RouteError> {
         let begun = Instant::now();
         let batch = self.shared.batch;
         let limits = Limits { events: batch.records, bytes: batch.bytes.min(LARGEST_REQUEST), aggregate: self.shared.aggregate };
-        let mut listed = false;
-        while !self.backoffs.is_paused(begun) {
-            let shards = self.shared.shards.current();
-            let released = self.outbox.pending().take_while(|(id, _)| *id < self.released);
-            let plan = plan(released, &shards, |lane| self.backoffs.held(lane, begun), &limits);
-            if plan.records.is_empty() {
-                self.backoffs.nothing_to_send(begun);
+        let (mut listed, mut passed) = (false, None);
+        self.ready = true;
+        while self.ready {
+            let now = Instant::now();
+            if self.backoffs.is_paused(now) {
+                self.ready = false;
                 break;
             }
+            let shards = self.shared.shards.current();
+            self.distrust.look_at(&shards);
+            let first = passed.take().and_then(|passed| self.still_passed(passed, &shards, now)).or_else(|| self.outbox.first_id());
+            let released = first.into_iter().flat_map(|first| self.outbox.pending_from(first)).take_while(|(id, _)| *id < self.released);
+            let plan = plan(released, &shards, &self.distrust.shards, |lane| self.backoffs.held(lane, now), &limits);
+            if plan.records.is_empty() {
+                self.backoffs.nothing_to_send(now);
+                self.ready = false;
+                break;
+            }
+            passed = plan.first.map(|first| Passed {
+                first,
+                until: self.backoffs.next_attempt(),
+                map: Arc::clone(&shards),
+                distrusted: self.distrust.shards.len(),
+            });
             if (plan.unmapped || self.map_is_stale) && !std::mem::replace(&mut listed, true) {
                 self.list_shards(&shards).await?;
             } else {
                 self.call(plan.records, &shards).await?;
             }
+            if begun.elapsed() >= TURN {
+                break;
+            }
         }
-        // Holding nothing answers a request for memory; what is left is stated anew.
-        self.share.hold(0);
-        self.share.hold(self.outbox.bytes() + self.overhead);
+        // What is released and not ready to be sent cannot be given for memory's sake.
+        self.share.set_blocked(!self.ready && self.outbox.first_id().is_some_and(|first| first < self.released));
+        self.share.answer();
         Ok(())
+    }
+
+    /// Where the next plan begins, if nothing before it can have become free: a long row of events that wait is not read for each call.
+    fn still_passed(&self, passed: Passed, map: &Arc<ShardMap>, now: Instant) -> Option<EntryId> {
+        let lanes_are_the_same = Arc::ptr_eq(&passed.map, map) && passed.distrusted == self.distrust.shards.len();
+        (lanes_are_the_same && passed.until.is_none_or(|until| now < until)).then_some(passed.first)
     }
 
     /// Looks for a newer map. Without one records go where they went, and each answer tells whether that was right.
@@ -252,7 +335,8 @@ impl KinesisWriter {
             }
             Err(error) => return Err(route_error(format!("list the shards of the Kinesis stream '{}'", self.shared.stream), error)),
         }
-        Ok(())
+        // Records that go elsewhere than foretold may be a sign of this too.
+        self.shared.check_distribution(None).await
     }
 
     async fn call(&mut self, records: Vec<PlannedRecord>, shards: &Arc<ShardMap>) -> Result<(), RouteError> {
@@ -272,8 +356,17 @@ impl KinesisWriter {
         let shards = self.shared.shards.current();
         for (record, answer) in records.iter().zip(&answers) {
             // Every answer counts, whatever else fails.
-            outcome = outcome.and(self.apply(record, answer, judge(record, answer, &shards)));
+            let verdict = judge(record, answer, &shards);
+            if let (Verdict::Misplaced, Lane::Shard(foretold)) = (verdict, &record.lane)
+                && shards.range(foretold).is_some_and(|range| range.contains(record.hash_keys.0) && range.contains(record.hash_keys.1))
+            {
+                // The map still says what turned out to be wrong. Events alone are right wherever they land.
+                self.distrust.look_at(&shards);
+                self.distrust.shards.insert(foretold.clone());
+            }
+            outcome = outcome.and(self.apply(record, answer, verdict));
         }
+        self.hold();
         outcome
     }
 

@@ -1,6 +1,6 @@
 //! Events that no record can hold.
 
-use super::script::{Bench, append, at, large, wait_and_poll};
+use super::script::{Bench, append, at, drain, large, wait_and_poll};
 use crate::config::LargeRecords;
 use crate::event::ChangeEvent;
 use crate::route::Progress::{Durable, Unchanged};
@@ -15,7 +15,7 @@ async fn an_event_too_large_for_a_record_leaves_a_pointer_to_the_whole_of_it() {
     append(&mut *writer, [1]).await;
     writer.append(at(2), &large(2, TOO_LARGE)).await.unwrap();
     append(&mut *writer, [3]).await;
-    assert_eq!(writer.flush().await.unwrap(), Durable(at(3)));
+    assert_eq!(drain(&mut *writer).await.unwrap(), Durable(at(3)));
     let delivered = bench.script.delivered();
     let pointer: serde_json::Value = serde_json::from_str(delivered.lines().nth(1).unwrap()).unwrap();
     assert_eq!((&pointer["cdc_event_id"], &pointer["order_id"]), (&"event-2".into(), &"order-2".into()));
@@ -31,11 +31,11 @@ async fn the_largest_event_that_fits_is_sent_as_it_is() {
     let bench = Bench::new().await;
     let mut writer = bench.writer();
     writer.append(at(1), &large(1, 1)).await.unwrap();
-    writer.flush().await.unwrap();
+    drain(&mut *writer).await.unwrap();
     let rest = bench.script.delivered().len() - 1;
     writer.append(at(2), &large(2, LARGEST_RECORD - rest)).await.unwrap();
     writer.append(at(3), &large(3, LARGEST_RECORD - rest + 1)).await.unwrap();
-    writer.flush().await.unwrap();
+    drain(&mut *writer).await.unwrap();
     let lengths: Vec<usize> = bench.script.delivered().lines().map(|line| line.len() + 1).collect();
     assert_eq!(lengths[1], LARGEST_RECORD);
     assert!(lengths[2] < 1_000, "a byte more is a claim");
@@ -71,7 +71,7 @@ async fn a_lake_that_refuses_keeps_the_event_from_being_passed_over() {
     let mut writer = bench.writer();
     let error = writer.append(at(1), &ChangeEvent { time: -1, ..large(1, TOO_LARGE) }).await.unwrap_err();
     assert!(error.doing.contains("claim"), "{error}");
-    assert_eq!(writer.flush().await.unwrap(), Unchanged);
+    assert_eq!(drain(&mut *writer).await.unwrap(), Unchanged);
     assert_eq!(writer.append(at(1), &large(1, TOO_LARGE)).await.unwrap(), Unchanged);
-    assert_eq!(writer.flush().await.unwrap(), Durable(at(1)));
+    assert_eq!(drain(&mut *writer).await.unwrap(), Durable(at(1)));
 }

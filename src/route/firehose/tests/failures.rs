@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::script::Reply::{Fail, Lose, Refuse, Take};
-use super::script::{Bench, Reply, WINDOW, append, at, wait_and_poll};
+use super::script::{Bench, Reply, WINDOW, append, at, drain, large, wait_and_poll};
 use crate::aws::Failure;
 use crate::retry::RetryPolicy;
 use crate::route::Progress::{Durable, Unchanged};
@@ -82,14 +82,15 @@ async fn after_a_time_the_error_is_reported_and_nothing_is_lost() {
         let mut writer = bench.writer();
         append(&mut *writer, 1..=4).await;
         let begun = Instant::now();
-        let error = writer.flush().await.unwrap_err();
+        let error = drain(&mut *writer).await.unwrap_err();
         let policy = RetryPolicy::SERVICE;
         assert!(begun.elapsed() + policy.longest * 2 >= policy.give_up_after, "{:?}", begun.elapsed());
         assert!(begun.elapsed() <= policy.give_up_after + policy.longest * 2, "{:?}", begun.elapsed());
         assert!(error.hint.contains(hint), "{error}");
+        assert!(error.hint.contains(&format!("for {} s", begun.elapsed().as_secs())), "{error}");
         assert!(error.doing.contains("'lake'"), "{error}");
         bench.script.reply([Take]);
-        assert_eq!(writer.flush().await.unwrap(), Durable(at(4)));
+        assert_eq!(drain(&mut *writer).await.unwrap(), Durable(at(4)));
         let mut delivered = bench.script.delivered_events();
         delivered.sort_unstable();
         assert_eq!(delivered, [1, 2, 3, 4]);
@@ -106,11 +107,39 @@ async fn what_no_retry_mends_is_reported_at_once() {
         let mut writer = bench.writer();
         append(&mut *writer, 1..=3).await;
         let begun = Instant::now();
-        let error = writer.flush().await.unwrap_err();
+        let error = drain(&mut *writer).await.unwrap_err();
         assert!(error.hint.contains(hint), "{error}");
         assert!(begun.elapsed() < WINDOW);
         assert_eq!(bench.script.sent().len(), 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_tells_what_became_durable_before_it_waits_and_so_does_a_failure() {
+    let bench = Bench::new().await;
+    bench.script.reply([Refuse(vec![1]), Take]);
+    let mut writer = bench.writer();
+    append(&mut *writer, 1..=2).await;
+    let begun = Instant::now();
+    assert_eq!(writer.flush().await.unwrap(), Durable(at(1)));
+    assert_eq!((begun.elapsed(), writer.is_flushed()), (Duration::ZERO, false));
+    assert_eq!(writer.flush().await.unwrap(), Durable(at(2)));
+    assert!(writer.is_flushed());
+
+    let bench = Bench { batch: crate::config::BatchSettings { records: 600, ..bench.batch }, ..bench };
+    bench.script.reply([Take, Fail(Failure::Denied)]);
+    let mut writer = bench.writer();
+    append(&mut *writer, 1..=599).await;
+    writer.append(at(600), &large(600, 1)).await.unwrap_err();
+    assert_eq!(writer.settled(), Durable(at(500)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_of_a_snapshot_is_refused() {
+    let bench = Bench::new().await;
+    let row = crate::event::ChangeEvent { operation: crate::event::Operation::Snapshot, ..large(1, 1) };
+    let error = bench.writer().append(crate::event::Position::ZERO, &row).await.unwrap_err().to_string();
+    assert!(error.contains("snapshot"), "{error}");
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
@@ -161,7 +190,7 @@ async fn run(bench: &Bench, writer: &mut dyn ShardWriter, steps: Vec<Step>) -> V
                 Ok(()) => writer.poll().await.unwrap(),
                 Err(_) => Progress::Unchanged,
             },
-            Step::Flush => writer.flush().await.unwrap(),
+            Step::Flush => drain(writer).await.unwrap(),
         };
         if let Durable(position) = progress {
             let position: u64 = position.sequence().parse().unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::script::{Bench, WINDOW, append, at, large, wait_and_poll};
+use super::script::{Bench, WINDOW, append, at, drain, large, wait_and_poll};
 use crate::route::Progress::{Durable, Unchanged};
 use crate::route::budget::MemoryBudget;
 
@@ -71,10 +71,10 @@ async fn a_batch_larger_than_a_call_goes_in_several() {
 async fn flush_sends_everything_and_an_empty_writer_makes_no_call() {
     let bench = Bench::new().await;
     let mut writer = bench.writer();
-    assert_eq!(writer.flush().await.unwrap(), Unchanged);
+    assert_eq!(drain(&mut *writer).await.unwrap(), Unchanged);
     append(&mut *writer, 1..=3).await;
-    assert_eq!(writer.flush().await.unwrap(), Durable(at(3)));
-    assert_eq!(writer.flush().await.unwrap(), Unchanged);
+    assert_eq!(drain(&mut *writer).await.unwrap(), Durable(at(3)));
+    assert_eq!(drain(&mut *writer).await.unwrap(), Unchanged);
     assert_eq!(bench.script.sent().len(), 1);
 }
 
@@ -83,7 +83,7 @@ async fn what_was_taken_before_is_not_taken_again() {
     let bench = Bench::new().await;
     let mut writer = bench.writer();
     append(&mut *writer, [5, 5, 4, 6]).await;
-    writer.flush().await.unwrap();
+    drain(&mut *writer).await.unwrap();
     assert_eq!(bench.script.delivered_events(), [5, 6]);
 }
 

@@ -198,6 +198,20 @@ pub(super) async fn append(writer: &mut dyn ShardWriter, numbers: impl IntoItera
     progress
 }
 
+/// Flushes step by step to the end; what the last step told.
+pub(super) async fn drain(writer: &mut dyn ShardWriter) -> Result<crate::route::Progress, crate::route::RouteError> {
+    let mut told = crate::route::Progress::Unchanged;
+    loop {
+        match writer.flush().await? {
+            crate::route::Progress::Unchanged => {}
+            further => told = further,
+        }
+        if writer.is_flushed() {
+            return Ok(told);
+        }
+    }
+}
+
 /// Waits until something is due, and does it.
 pub(super) async fn wait_and_poll(writer: &mut dyn ShardWriter) -> crate::route::Progress {
     writer.due().await;

@@ -48,7 +48,7 @@ fn size(record: &PlannedRecord) -> usize {
 #[test]
 fn events_of_one_shard_share_a_record_and_those_of_another_have_their_own() {
     let outbox = outbox((0..40).map(|n| (format!("order/{n}"), 100)));
-    let plan = plan(outbox.pending(), &shards(vec![1 << 127]), |_| None, &ROOMY);
+    let plan = plan(outbox.pending(), &shards(vec![1 << 127]), &HashSet::new(), |_| None, &ROOMY);
     assert_eq!(plan.records.len(), 2);
     assert!(plan.records.iter().all(|record| &*record.partition_key == "a" && record.explicit_hash_key.is_some()));
     let mut entries: Vec<_> = plan.records.iter().flat_map(|record| record.entries.clone()).collect();
@@ -59,7 +59,7 @@ fn events_of_one_shard_share_a_record_and_those_of_another_have_their_own() {
 #[test]
 fn an_event_alone_is_a_record_of_its_own() {
     let outbox = outbox([("order/7", 100)]);
-    let plan = plan(outbox.pending(), &shards(vec![]), |_| None, &ROOMY);
+    let plan = plan(outbox.pending(), &shards(vec![]), &HashSet::new(), |_| None, &ROOMY);
     let [record] = &plan.records[..] else { panic!("{plan:?}") };
     assert_eq!((&*record.partition_key, record.explicit_hash_key, record.data.len()), ("order/7", None, 100));
 }
@@ -67,7 +67,7 @@ fn an_event_alone_is_a_record_of_its_own() {
 #[test]
 fn without_aggregation_a_call_has_one_event_of_each_key() {
     let outbox = outbox([("a", 1), ("b", 1), ("a", 1), ("c", 1), ("b", 1)]);
-    let plan = plan(outbox.pending(), &ShardMap::default(), |_| None, &Limits { aggregate: None, ..ROOMY });
+    let plan = plan(outbox.pending(), &ShardMap::default(), &HashSet::new(), |_| None, &Limits { aggregate: None, ..ROOMY });
     let keys: Vec<&str> = plan.records.iter().map(|record| &*record.partition_key).collect();
     assert_eq!(keys, ["a", "b", "c"]);
     assert!(!plan.unmapped);
@@ -83,7 +83,7 @@ fn a_large_event_goes_alone_and_those_of_other_shards_go_along() {
     };
     let (left, right) = (of("shard-0"), of("shard-1"));
     let outbox = outbox([(left[0], 900 << 10), (left[1], 10), (right[0], 10), (right[1], 10)]);
-    let plan = plan(outbox.pending(), &halves, |_| None, &Limits { bytes: 1 << 20, ..ROOMY });
+    let plan = plan(outbox.pending(), &halves, &HashSet::new(), |_| None, &Limits { bytes: 1 << 20, ..ROOMY });
     let all = ids(&outbox);
     let entries: Vec<_> = plan.records.iter().map(|record| record.entries.clone()).collect();
     assert_eq!(entries, [vec![all[0]], vec![all[2], all[3]]]);
@@ -92,7 +92,8 @@ fn a_large_event_goes_alone_and_those_of_other_shards_go_along() {
 #[test]
 fn an_event_larger_than_a_call_goes_in_a_call_of_its_own() {
     let outbox = outbox([("a", 2000), ("b", 10)]);
-    let plan = plan(outbox.pending(), &ShardMap::default(), |_| None, &Limits { events: 10, bytes: 1000, aggregate: None });
+    let plan =
+        plan(outbox.pending(), &ShardMap::default(), &HashSet::new(), |_| None, &Limits { events: 10, bytes: 1000, aggregate: None });
     assert_eq!(plan.records.len(), 1);
     assert_eq!(plan.records[0].entries, ids(&outbox)[..1]);
 }
@@ -100,7 +101,7 @@ fn an_event_larger_than_a_call_goes_in_a_call_of_its_own() {
 #[test]
 fn an_event_without_a_shard_on_the_map_goes_alone_and_asks_for_another_map() {
     let outbox = outbox([("a", 1), ("b", 1), ("a", 1)]);
-    let plan = plan(outbox.pending(), &ShardMap::default(), |_| None, &ROOMY);
+    let plan = plan(outbox.pending(), &ShardMap::default(), &HashSet::new(), |_| None, &ROOMY);
     assert!(plan.unmapped);
     let keys: Vec<&str> = plan.records.iter().map(|record| &*record.partition_key).collect();
     assert_eq!(keys, ["a", "b"]);
@@ -109,8 +110,26 @@ fn an_event_without_a_shard_on_the_map_goes_alone_and_asks_for_another_map() {
 #[test]
 fn a_call_has_500_records_at_most() {
     let outbox = outbox((0..700).map(|n| (format!("order/{n}"), 1)));
-    let plan = plan(outbox.pending(), &ShardMap::default(), |_| None, &Limits { aggregate: None, ..ROOMY });
+    let plan = plan(outbox.pending(), &ShardMap::default(), &HashSet::new(), |_| None, &Limits { aggregate: None, ..ROOMY });
     assert_eq!(plan.records.len(), MOST_RECORDS);
+}
+
+#[test]
+fn events_that_must_wait_keep_nobody_from_going_along() {
+    let held = HashKey::of("held");
+    let outbox = outbox((0..2 * LOOK_AHEAD).map(|_| ("held".to_owned(), 1)).chain((0..100).map(|n| (format!("order/{n}"), 1))));
+    let wait = |lane: &Lane| (*lane == Lane::Key(held)).then(|| ids(&outbox)[0]);
+    let plan = plan(outbox.pending(), &ShardMap::default(), &HashSet::new(), wait, &Limits { aggregate: None, ..ROOMY });
+    assert_eq!(plan.records.len(), 100);
+    assert_eq!(plan.first, Some(ids(&outbox)[2 * LOOK_AHEAD]));
+}
+
+#[test]
+fn events_for_a_distrusted_shard_go_one_by_one() {
+    let outbox = outbox([("a", 1), ("b", 1), ("a", 1)]);
+    let plan = plan(outbox.pending(), &shards(vec![]), &HashSet::from([ShardId::new("shard-0")]), |_| None, &ROOMY);
+    assert!(!plan.unmapped && plan.records.iter().all(|record| !record.is_aggregated()));
+    assert_eq!(plan.records.len(), 2);
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -139,7 +158,7 @@ proptest! {
         };
         let is_held = |lane: &Lane| held & 1 << (format!("{lane:?}").bytes().map(u64::from).sum::<u64>() % 64) != 0;
         let last = ids(&outbox).last().copied();
-        let plan = plan(outbox.pending(), &map, |lane| last.filter(|_| is_held(lane)), &limits);
+        let plan = plan(outbox.pending(), &map, &HashSet::new(), |lane| last.filter(|_| is_held(lane)), &limits);
 
         prop_assert!(plan.records.len() <= MOST_RECORDS);
         prop_assert!(plan.records.iter().map(|record| record.entries.len()).sum::<usize>() <= limits.events);

@@ -44,7 +44,8 @@ fn records() -> Vec<PlannedRecord> {
     let (a, b) = (HashKey::of("a"), HashKey::of("b"));
     let range = |key: HashKey| HashRange::parse(&key.to_string(), &key.to_string()).unwrap();
     let map = ShardMap::new([(ShardId::new("of a"), range(a)), (ShardId::new("of b"), range(b))]);
-    plan(outbox.pending(), &map, |_| None, &Limits { events: 10, bytes: 1000, aggregate: Some(500) }).records
+    plan(outbox.pending(), &map, &std::collections::HashSet::new(), |_| None, &Limits { events: 10, bytes: 1000, aggregate: Some(500) })
+        .records
 }
 
 #[tokio::test]

@@ -114,7 +114,12 @@ async fn run(steps: Vec<Step>, chances: Vec<(u8, u8)>, aggregate: bool) -> Resul
                 }
             }
             Step::Flush => {
-                source.note(writer.flush().await.unwrap());
+                loop {
+                    source.note(writer.flush().await.unwrap());
+                    if writer.is_flushed() {
+                        break;
+                    }
+                }
                 prop_assert_eq!(source.durable, source.items.len(), "a flush leaves nothing behind");
             }
             Step::Restart => {

@@ -64,6 +64,10 @@ pub(super) struct State {
     pub(super) seen: Vec<Change>,
     /// Records that readers pass over.
     pub(super) passed_over: usize,
+    /// Records no longer go by their keys.
+    pub(super) auto: bool,
+    /// How long a call takes.
+    pub(super) takes: std::time::Duration,
 }
 
 impl FakeStream {
@@ -167,6 +171,10 @@ fn change(line: &[u8]) -> Change {
 #[async_trait]
 impl PutRecords for FakeStream {
     async fn put(&self, records: &[PlannedRecord]) -> Result<Vec<Answer>, AwsError> {
+        let takes = self.state().takes;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let mut state = self.state();
         state.calls.push(records.iter().map(changes).collect());
         let later = |state: &mut State| state.later.as_mut().map_or(Fate::Answered, |later| later());
@@ -200,6 +208,10 @@ impl PutRecords for FakeStream {
             state.listed = state.map();
         }
         Ok(state.listed.clone())
+    }
+
+    async fn goes_by_key(&self) -> Result<bool, AwsError> {
+        Ok(!self.state().auto)
     }
 }
 
