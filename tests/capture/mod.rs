@@ -9,4 +9,5 @@ mod model;
 mod reader;
 #[cfg(feature = "embedded")]
 mod silent;
+#[cfg(feature = "embedded")]
 mod stage;

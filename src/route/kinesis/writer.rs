@@ -290,7 +290,7 @@ impl KinesisWriter {
             }
             let shards = self.shared.shards.current();
             self.distrust.look_at(&shards);
-            let first = passed.take().and_then(|passed| self.still_passed(passed, &shards, now)).or_else(|| self.outbox.first_id());
+            let first = passed.take().and_then(|passed| self.still_passed(&passed, &shards, now)).or_else(|| self.outbox.first_id());
             let released = first.into_iter().flat_map(|first| self.outbox.pending_from(first)).take_while(|(id, _)| *id < self.released);
             let plan = plan(released, &shards, &self.distrust.shards, |lane| self.backoffs.held(lane, now), &limits);
             if plan.records.is_empty() {
@@ -320,7 +320,7 @@ impl KinesisWriter {
     }
 
     /// Where the next plan begins, if nothing before it can have become free: a long row of events that wait is not read for each call.
-    fn still_passed(&self, passed: Passed, map: &Arc<ShardMap>, now: Instant) -> Option<EntryId> {
+    fn still_passed(&self, passed: &Passed, map: &Arc<ShardMap>, now: Instant) -> Option<EntryId> {
         let lanes_are_the_same = Arc::ptr_eq(&passed.map, map) && passed.distrusted == self.distrust.shards.len();
         (lanes_are_the_same && passed.until.is_none_or(|until| now < until)).then_some(passed.first)
     }

@@ -1,0 +1,286 @@
+//! The reading of a shard: what is taken of each page, what is checkpointed, what is told as lost.
+
+use super::{Flushed, Next, ShardTask};
+use crate::aws::{AwsError, Failure};
+use crate::consumer::page::{Record, Unreadable};
+use crate::consumer::watermark::Watermark;
+use crate::consumer::{ConsumerError, RETENTION_MARGIN, Trimming};
+use crate::event::{ChangeEvent, Position, ShardId};
+use crate::lake::PoisonRecord;
+use crate::lease::gap::{Gap, GapKind};
+use crate::lease::held::Hold;
+use crate::mutant::{self, Mutant};
+use crate::route::{Progress, ShardWriter};
+use crate::stream::IteratorStart;
+use crate::stream::reader::{RawPage, ShardReader};
+
+/// Where the work on a shard stands.
+pub(super) struct ShardProgress<'t> {
+    pub(super) task: &'t ShardTask,
+    pub(super) shard: ShardId,
+    pub(super) reader: ShardReader,
+    pub(super) writer: Box<dyn ShardWriter>,
+    /// The last record that was taken or set aside; anything up to it that comes again is a repetition.
+    pub(super) read: Option<Position>,
+    /// The last record that is known to be durable.
+    pub(super) durable: Option<Position>,
+    /// Records made before this time are not wanted.
+    pub(super) not_before: Option<i64>,
+    pub(super) watermark: Watermark,
+    pub(super) order_checked: bool,
+    /// While no record has been read: since when there may be some. See [`Origin`].
+    pub(super) unread_since: Option<i64>,
+    /// Whether the service has said that the shard is not there.
+    pub(super) has_vanished: bool,
+}
+
+impl ShardProgress<'_> {
+    /// Takes a page: all of it, unless another process turns out to be ahead.
+    pub(super) async fn take(&mut self, raw: &RawPage) -> Result<Next, ConsumerError> {
+        let shard = self.shard.clone();
+        let page = match self.task.context.source.decode.page(&shard, &raw.body).await {
+            Ok(page) => page,
+            Err(Unreadable(problem)) => {
+                self.reader.refuse_page(problem)?;
+                return Ok(Next::Page);
+            }
+        };
+        self.task.context.counters.page(raw.body.len());
+        self.check_horizon().await?;
+        if let (Some(resumed), Some(first)) = (raw.resumed_at, page.records.first()) {
+            self.check_resumption(resumed, first.position()).await?;
+        }
+        let records = page.records.len();
+        for record in page.records {
+            if self.task.draining.is_cancelled() {
+                // The page does not count as read. What is left of it is read again by whoever has the lease next.
+                return Ok(Next::Page);
+            }
+            let position = record.position();
+            if position.is_some_and(|position| self.read.is_some_and(|read| position <= read)) {
+                continue;
+            }
+            let record = match record {
+                Record::Elsewhere { fetch, .. } => match fetch.await {
+                    Ok(record) => record,
+                    Err(Unreadable(problem)) => {
+                        self.reader.refuse_page(problem)?;
+                        return Ok(Next::Page);
+                    }
+                },
+                here => here,
+            };
+            let written = self.record(record).await?;
+            let rewound = matches!(written, Progress::Rewind(_));
+            if self.apply(written).await? == Hold::Lost {
+                return Ok(Next::Lost);
+            }
+            if rewound {
+                return Ok(Next::Page);
+            }
+        }
+        if mutant::armed(Mutant::CheckpointOnRead)
+            && let Some(read) = self.read
+            && self.task.held.checkpoint(read).await? == Hold::Lost
+        {
+            return Ok(Next::Lost);
+        }
+        // Where no record comes at all, that of the position does not either.
+        let nothing_left = raw.resumed_at.filter(|_| records == 0);
+        let Some(next) = page.next else {
+            if let Some(resumed) = nothing_left {
+                self.check_resumption(resumed, None).await?;
+            }
+            return Ok(Next::End(page.children));
+        };
+        self.reader.accept(self.read, next.into_owned(), records, raw.body.len(), page.more);
+        if self.reader.is_drained() && self.watermark.is_clear() {
+            if let Some(resumed) = nothing_left {
+                self.check_resumption(resumed, None).await?;
+            }
+            self.task.held.note_durable_through(raw.asked_at).await;
+            self.unread_since = Some(raw.asked_at);
+        }
+        Ok(Next::Page)
+    }
+
+    async fn record(&mut self, record: Record<'_>) -> Result<Progress, ConsumerError> {
+        match record {
+            Record::Change { position, time, event } => self.change(position, time, &event).await,
+            Record::Elsewhere { position, .. } => {
+                Err(AwsError::of("GetRecords", Failure::Invalid, format!("the change at {position} leads from one place to the next"))
+                    .into())
+            }
+            Record::Poison { position, time, event_id, raw, reason } => {
+                // A record without a time of its own is filed under the day it was found.
+                let time = time.unwrap_or_else(|| self.task.context.clock.unix_seconds());
+                let shard = self.shard.clone();
+                let record = PoisonRecord { shard: &shard, position, event_id: event_id.as_deref(), raw: &raw, reason: &reason, time };
+                self.quarantine(&record).await?;
+                if let Some(position) = position {
+                    self.read = Some(position);
+                    self.writer.skip(position);
+                }
+                Ok(Progress::Unchanged)
+            }
+        }
+    }
+
+    async fn change(&mut self, position: Position, time: i64, event: &ChangeEvent<'_>) -> Result<Progress, ConsumerError> {
+        if self.not_before.is_some_and(|wanted| time < wanted) {
+            self.read = Some(position);
+            self.writer.skip(position);
+            return Ok(Progress::Unchanged);
+        }
+        self.check_order(position).await?;
+        let written = self.writer.append(position, event).await?;
+        if !matches!(written, Progress::Rewind(_)) {
+            let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
+            self.read = Some(position);
+            self.watermark.read(position, time);
+            self.task.context.counters.record(event.time, misfits);
+        }
+        Ok(written)
+    }
+
+    /// *Latest sequence wins* needs a shard's numbers to lie above those of the shards that it continues.
+    async fn check_order(&mut self, first: Position) -> Result<(), ConsumerError> {
+        if std::mem::replace(&mut self.order_checked, true) || !self.task.context.source.ordered_across_shards {
+            return Ok(());
+        }
+        if self.task.origin.ends.iter().any(|end| first <= *end) {
+            self.task
+                .context
+                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.task.context.clock.unix_seconds()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Stores a record that is no event, whole.
+    async fn quarantine(&mut self, record: &PoisonRecord<'_>) -> Result<(), ConsumerError> {
+        let stored = self.task.context.quarantine.quarantine(record).await;
+        stored.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })?;
+        tracing::error!(shard = %self.shard, position = ?record.position, reason = record.reason, "record put into quarantine");
+        self.task.context.counters.quarantined();
+        Ok(())
+    }
+
+    pub(super) async fn keep_going(&mut self, written: Progress) -> Result<Next, ConsumerError> {
+        Ok(match self.apply(written).await? {
+            Hold::Kept => Next::Page,
+            Hold::Lost => Next::Lost,
+        })
+    }
+
+    /// Makes everything durable that was taken. Each step is checkpointed: it may take long, and the process may have to go before the end.
+    pub(super) async fn flush(&mut self) -> Result<Flushed, ConsumerError> {
+        loop {
+            let written = self.writer.flush().await?;
+            if self.apply(written).await? == Hold::Lost {
+                return Ok(Flushed::Lost);
+            }
+            if matches!(written, Progress::Rewind(_)) {
+                return Ok(Flushed::Rewound);
+            }
+            if self.writer.is_flushed() {
+                return Ok(Flushed::Whole);
+            }
+        }
+    }
+
+    /// After an error: what became durable before it is checkpointed, so that it is not sent again.
+    pub(super) async fn settle(&mut self) {
+        let written = self.writer.settled();
+        if let Err(error) = self.apply(written).await {
+            tracing::warn!(shard = %self.shard, %error, "what became durable before an error could not be checkpointed");
+        }
+    }
+
+    /// Checkpoints what became durable, and nothing else (*durable-before-checkpoint*).
+    async fn apply(&mut self, written: Progress) -> Result<Hold, ConsumerError> {
+        let sequence = match written {
+            Progress::Unchanged => return Ok(Hold::Kept),
+            Progress::Durable(sequence) => {
+                if let Some(time) = self.watermark.durable(sequence) {
+                    self.task.held.note_durable_through(time).await;
+                }
+                sequence
+            }
+            Progress::Rewind(sequence) => {
+                tracing::info!(shard = %self.shard, %sequence, "another process landed these changes already; reading on behind them");
+                self.reader.rewind(IteratorStart::After(sequence));
+                self.read = Some(sequence);
+                self.watermark.reset();
+                sequence
+            }
+        };
+        self.durable = Some(sequence);
+        Ok(self.task.held.checkpoint(sequence).await?)
+    }
+
+    /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
+    /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
+    async fn check_horizon(&mut self) -> Result<(), ConsumerError> {
+        let oldest_kept = self.task.context.clock.unix_seconds() - self.task.retention + RETENTION_MARGIN;
+        if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
+            self.record_gap(GapKind::Trimmed).await?;
+        }
+        Ok(())
+    }
+
+    /// Some services skip a trimmed position in silence. Reading resumes at the record of the position, not behind it: where that is the first to
+    /// come, nothing was trimmed. Where it is not, it may just have been the last one for long, unless nobody has looked for long either.
+    async fn check_resumption(&mut self, resumed: Position, first: Option<Position>) -> Result<(), ConsumerError> {
+        let Trimming::Silent { kept_at_least } = self.task.context.source.trimming else { return Ok(()) };
+        if first.is_some_and(|first| first.sequence() == resumed.sequence()) {
+            return Ok(());
+        }
+        let oldest_kept = self.task.context.clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
+        if self.task.held.current().await.durable_through.or(self.task.origin.unread_since).is_none_or(|through| through < oldest_kept) {
+            self.record_gap(GapKind::Trimmed).await?;
+        }
+        Ok(())
+    }
+
+    /// The position, or the shard, is gone: what was read of it is landed before the loss is recorded, since it cannot be read again. A shard that is
+    /// still listed has lost the position only.
+    pub(super) async fn vanished(&mut self) -> Result<Next, ConsumerError> {
+        if self.flush().await? == Flushed::Lost {
+            return Ok(Next::Lost);
+        }
+        if std::mem::replace(&mut self.has_vanished, true) {
+            return Ok(Next::End(Vec::new()));
+        }
+        self.record_gap(GapKind::Vanished).await?;
+        if self.reader.is_at_horizon() || !self.task.is_listed(&self.shard).await? {
+            return Ok(Next::End(Vec::new()));
+        }
+        self.begin_anew().await
+    }
+
+    /// The position is gone from the stream: what was read before is landed, the loss is recorded, and reading goes on with what there is.
+    pub(super) async fn trimmed(&mut self) -> Result<Next, ConsumerError> {
+        match self.flush().await? {
+            Flushed::Whole => {}
+            Flushed::Rewound => return Ok(Next::Page),
+            Flushed::Lost => return Ok(Next::Lost),
+        }
+        self.record_gap(GapKind::Trimmed).await?;
+        self.begin_anew().await
+    }
+
+    /// Goes on with the oldest record that the shard has.
+    async fn begin_anew(&mut self) -> Result<Next, ConsumerError> {
+        self.reader.rewind(IteratorStart::TrimHorizon);
+        // A fresh writer looks whether the record that it begins with has landed already.
+        self.writer = self.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
+        Ok(Next::Page)
+    }
+
+    async fn record_gap(&mut self, kind: GapKind) -> Result<(), ConsumerError> {
+        let lost_from = self.task.held.current().await.durable_through;
+        let now = self.task.context.clock.unix_seconds();
+        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
+    }
+}
