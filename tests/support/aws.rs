@@ -5,8 +5,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 /// Stand-ins accept any credentials; DynamoDB Local wants letters and digits only.
-const ACCESS_KEY: &str = "headwater";
-const REGION: &str = "us-east-1";
+pub(super) const ACCESS_KEY: &str = "headwater";
+pub(super) const REGION: &str = "us-east-1";
 
 /// Settings of the plain SDK for the stand-in at `endpoint`.
 pub(crate) fn sdk_config(endpoint: &str) -> SdkConfig {

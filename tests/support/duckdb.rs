@@ -13,6 +13,9 @@ const NEEDS: &str =
     "DuckDB comes from PyPI: python3 (3.10 or later) with venv and access to PyPI are needed (apt-get install python3-venv).";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/read_lake.py");
 
+/// The column that says where a row stands.
+const OBJECT: &str = "lake_object";
+
 /// A row of the lake. Numbers are text, so that no digit is lost.
 #[derive(Debug, Clone)]
 pub(crate) struct Row(Map<String, Value>);
@@ -22,6 +25,22 @@ impl Row {
     #[cfg(test)]
     pub(crate) fn of<const N: usize>(columns: [(&str, &str); N]) -> Self {
         Self(columns.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+
+    /// A line of newline-delimited JSON in `object`, with its line feed, and the line itself as `line`.
+    pub(crate) fn of_line(line: &str, object: &str) -> Self {
+        let mut columns: Map<String, Value> = serde_json::from_str(line).unwrap_or_else(|error| panic!("{object}: {error}: {line:?}"));
+        columns.insert("line".to_owned(), line.into());
+        columns.insert(OBJECT.to_owned(), object.into());
+        Self(columns)
+    }
+
+    /// Whether both rows hold the same, wherever they stand.
+    pub(crate) fn equals(&self, other: &Self) -> bool {
+        let columns =
+            |row: &Self| row.0.iter().filter(|(name, _)| *name != OBJECT).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let (mine, others): (Map<_, _>, Map<_, _>) = (columns(self), columns(other));
+        mine == others
     }
 
     /// The text of a column that every row has.
@@ -40,7 +59,7 @@ impl Row {
 
     /// The path of the row's object below the table's folder.
     pub(crate) fn object(&self) -> &str {
-        self.text("lake_object")
+        self.text(OBJECT)
     }
 }
 

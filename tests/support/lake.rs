@@ -10,7 +10,24 @@ const SHOWN: usize = 10;
 
 /// Panics unless the rows are the changes: each in exactly one row, unaltered, in order, in the partition of its time.
 pub(crate) fn assert_every_change_once(rows: &[Row], stream: &[Change]) {
-    let found = differences(rows, stream);
+    assert_none(&differences(rows, stream), rows, stream);
+}
+
+/// Panics unless the rows are the changes: each in at least one row, unaltered, and in further rows only as a whole. Returns how many rows
+/// are copies of others.
+pub(crate) fn assert_every_change(rows: &[Row], stream: &[Change]) -> usize {
+    let (found, copies) = differences_but_copies(rows, stream);
+    assert_none(&found, rows, stream);
+    copies
+}
+
+/// Panics unless each item's changes came through Kinesis in the order of the table's stream: in each shard, and from a shard to those that
+/// continue it. Only the first appearance of a change counts. `key` is the item's key column.
+pub(crate) fn assert_items_in_order(rows: &[Row], stream: &[Change], key: &str) {
+    assert_none(&items_out_of_order(rows, key), rows, stream);
+}
+
+fn assert_none(found: &[String], rows: &[Row], stream: &[Change]) {
     assert!(
         found.is_empty(),
         "{} changes, {} rows, {} differences, such as:\n{}",
@@ -41,7 +58,7 @@ fn differences(rows: &[Row], stream: &[Change]) -> Vec<String> {
         }
         match changes.get(id) {
             None => found.push(format!("row {id} in {} is no change of the stream", row.object())),
-            Some(change) => found.extend(altered(row, change)),
+            Some(change) => found.extend(altered(row, change).into_iter().chain(misplaced(row))),
         }
     }
     found.extend(not_landed(rows, stream).iter().map(|change| format!("not landed: {change:?}")));
@@ -49,21 +66,86 @@ fn differences(rows: &[Row], stream: &[Change]) -> Vec<String> {
     found
 }
 
+/// The differences when a change may be in several rows, and how many rows are copies of others.
+fn differences_but_copies(rows: &[Row], stream: &[Change]) -> (Vec<String>, usize) {
+    let mut firsts: HashMap<&str, &Row> = HashMap::new();
+    let mut found = Vec::new();
+    for row in rows {
+        let id = row.text("cdc_event_id");
+        let first = firsts.entry(id).or_insert(row);
+        if !row.equals(first) {
+            found.push(format!("change {id} is not in {} what it is in {}", row.object(), first.object()));
+        }
+    }
+    let copies = rows.len() - firsts.len();
+    for change in stream {
+        match firsts.remove(change.event_id.as_str()) {
+            None => found.push(format!("not landed: {change:?}")),
+            Some(row) => found.extend(altered(row, change)),
+        }
+    }
+    found.extend(firsts.into_iter().map(|(id, row)| format!("row {id} in {} is no change of the stream", row.object())));
+    (found, copies)
+}
+
+/// Items whose changes stand in another order than they were made in.
+fn items_out_of_order(rows: &[Row], key: &str) -> Vec<String> {
+    let mut in_order: Vec<(Run, &Row)> = rows.iter().map(|row| (Run::of(row.object()), row)).collect();
+    // Stable: within an object the rows stay as they stand there.
+    in_order.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut seen = HashSet::new();
+    let mut last: HashMap<&str, &Row> = HashMap::new();
+    let mut found = Vec::new();
+    for (_, row) in in_order {
+        if seen.insert(row.text("cdc_event_id"))
+            && let Some(before) = last.insert(row.text(key), row)
+            && before.text("cdc_sequence") >= row.text("cdc_sequence")
+        {
+            let [a, b] = [before, row].map(|row| format!("{} in {}", row.text("cdc_sequence"), row.object()));
+            found.push(format!("of item {} change {a} comes before {b}", row.text(key)));
+        }
+    }
+    found
+}
+
+/// Where an object's rows stand in a Kinesis stream: the number of the shard, which is greater than those of the shards that it continues, and
+/// the position that the rows come behind, as a sequence number of 56 digits and the place in an aggregated record.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Run {
+    shard: String,
+    sequence: String,
+    sub: String,
+}
+
+impl Run {
+    /// Takes `…/<account>.<stream>.<creation>.shardId-<number>-<position>.parquet` apart.
+    fn of(object: &str) -> Self {
+        let name = object.rsplit('/').next().and_then(|name| name.strip_suffix(".parquet"));
+        let parts = name.and_then(|name| name.rsplit_once(".shardId-")).and_then(|(_, shard)| shard.split_once('-'));
+        let (shard, position) = parts.unwrap_or_else(|| panic!("{object} is not named after a shard of a Kinesis stream"));
+        // Short positions have no place: none is in an aggregated record, or it is the first.
+        let (sequence, sub) = position.split_at_checked(56).unwrap_or((position, "0"));
+        Self { shard: shard.to_owned(), sequence: format!("{sequence:0>56}"), sub: format!("{sub:0>8}") }
+    }
+}
+
 /// What a row says otherwise than the change it stands for.
 fn altered(row: &Row, change: &Change) -> Vec<String> {
     let mut columns = vec![("cdc_op", &change.operation), ("cdc_sequence", &change.sequence), ("cdc_shard", &change.shard)];
     columns.extend(change.keys.iter().map(|(name, value)| (name.as_str(), value)));
-    let mut found: Vec<String> = columns
+    columns
         .into_iter()
         .filter(|(column, truth)| row.optional(column) != Some(truth.as_str()))
         .map(|(column, truth)| format!("{column} of {} is {:?}, but the stream says {truth}", change.event_id, row.optional(column)))
-        .collect();
+        .collect()
+}
+
+/// Where a row stands if that is not the partition of its time.
+fn misplaced(row: &Row) -> Option<String> {
     let time = row.text("cdc_time");
     let partition = time.get(..13).and_then(|hour| hour.split_once(' ')).map(|(date, hour)| format!("changes/dt={date}/hr={hour}/"));
-    if !partition.is_some_and(|partition| row.object().starts_with(&partition)) {
-        found.push(format!("{} of {time} stands in {}", change.event_id, row.object()));
-    }
-    found
+    let right = partition.is_some_and(|partition| row.object().starts_with(&partition));
+    (!right).then(|| format!("{} of {time} stands in {}", row.text("cdc_event_id"), row.object()))
 }
 
 /// Where the objects are not contiguous runs of one shard each: rows that do not ascend, shards mixed, runs that overlap.
@@ -185,5 +267,55 @@ mod tests {
         let wrong = "changes/dt=2026-11-21/hr=04/s-3.parquet";
         let rows = [row(1, OBJECT), row(2, OBJECT), row(3, OBJECT), row(4, wrong)];
         assert_eq!(only_difference(&rows, &stream()), format!("e4 of 2026-11-21 03:00:00+00 stands in {wrong}"));
+    }
+
+    fn through_kinesis(n: u8, item: &str, run: &str) -> Row {
+        let object = format!("changes/dt=2026-11-21/hr=03/000000000000.sales-orders.1795230000.shardId-{run}.parquet");
+        Row::of([("cdc_event_id", &format!("e{n}")), ("cdc_sequence", &format!("{n:0>40}")), ("id", item), ("lake_object", &object)])
+    }
+
+    fn long(sequence: u8, sub: u8) -> String {
+        format!("{sequence:0>56}{sub:0>8}")
+    }
+
+    #[test]
+    fn a_copy_of_a_change_is_counted_and_must_be_the_same() {
+        let mut rows = vec![row(1, OBJECT), row(2, OBJECT), row(3, OBJECT), row(4, OBJECT), row(4, "elsewhere")];
+        assert_eq!(assert_every_change(&rows, &stream()), 1);
+        rows.push(Row::of([("cdc_event_id", "e4"), ("lake_object", "third")]));
+        assert_eq!(differences_but_copies(&rows, &stream()).0, [format!("change e4 is not in third what it is in {OBJECT}")]);
+    }
+
+    #[test]
+    fn among_copies_what_is_lost_altered_or_out_of_nowhere_is_found() {
+        let mut truth = stream();
+        truth[0].operation = "REMOVE".to_owned();
+        let (found, copies) = differences_but_copies(&[row(1, OBJECT), row(2, OBJECT), row(3, OBJECT), row(5, OBJECT)], &truth);
+        assert_eq!((found.len(), copies), (3, 0), "{found:#?}");
+        assert!(found[0].starts_with("cdc_op of e1") && found[1].starts_with("not landed") && found[2].starts_with("row e5"), "{found:#?}");
+    }
+
+    #[test]
+    fn an_item_s_changes_stand_in_the_order_of_shards_and_positions() {
+        let (first, second) = ("000000000000", "000000000002");
+        let rows = [
+            through_kinesis(5, "a", &format!("{second}-{:0>40}", 0)),
+            through_kinesis(4, "a", &format!("{first}-{}", long(9, 2))),
+            through_kinesis(1, "a", &format!("{first}-{:0>40}", 0)),
+            through_kinesis(3, "b", &format!("{first}-{:0>40}", 0)),
+            through_kinesis(2, "a", &format!("{first}-{:0>40}", 9)),
+            // A copy that comes late.
+            through_kinesis(1, "a", &format!("{second}-{}", long(20, 1))),
+        ];
+        assert!(items_out_of_order(&rows, "id").is_empty());
+    }
+
+    #[test]
+    fn an_item_s_changes_in_another_order_are_found() {
+        let run = format!("000000000001-{:0>40}", 0);
+        let found = items_out_of_order(&[through_kinesis(2, "a", &run), through_kinesis(1, "a", &run)], "id");
+        assert!(found.len() == 1 && found[0].starts_with("of item a change "), "{found:?}");
+        let child = format!("000000000002-{:0>40}", 0);
+        assert_eq!(items_out_of_order(&[through_kinesis(1, "a", &child), through_kinesis(2, "a", &run)], "id").len(), 1);
     }
 }

@@ -2,12 +2,16 @@
 //! that are fetched when a test first asks for them.
 
 pub(crate) mod aws;
+pub(crate) mod bucket;
 pub(crate) mod duckdb;
 pub(crate) mod dynamodb_local;
 pub(crate) mod kinesis_agg;
+pub(crate) mod kinesis_local;
+pub(crate) mod kinesis_stream;
 pub(crate) mod lake;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;
 mod tools;
