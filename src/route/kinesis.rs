@@ -6,7 +6,7 @@
 //!
 //! Guaranteed: an event is reported as durable when Kinesis has acknowledged the record that holds it, and so has every event before it
 //! (*durable-before-checkpoint*). The first appearances of an item's changes in the stream are in the order of the shard (*item-order*):
-//! see [`plan`] for how. That holds for readers of the shard that a key belongs to. An aggregated record that landed on a foreign shard is passed
+//! see `plan` for how. That holds for readers of the shard that a key belongs to. An aggregated record that landed on a foreign shard is passed
 //! over by readers that check the keys in it, as the Kinesis Client Library does; to one that does not (`deliver`, Lambda) it may show a copy
 //! early, before older changes of the item. A record that is refused holds back its own lane, others go on.
 //!
