@@ -68,6 +68,23 @@ fn a_record_that_is_passed_over_is_seen() {
     assert_eq!(story.broken()[0], Invariant::KinesisNoLoss);
 }
 
+/// Found by simulation: the worker died between an object and its checkpoint, and the rest of the day passed.
+#[test]
+fn what_has_landed_and_is_trimmed_may_be_passed_over_by_who_goes_on_from_an_older_checkpoint() {
+    let goes_on = |is_trimmed: bool| {
+        let story = packed();
+        story.deliver("k", &horizon(), &[(1, "x"), (2, "y")]);
+        if is_trimmed {
+            let through = Sequence::parse(&in_kinesis(2)).unwrap();
+            story.record("", Event::Trimmed { stream: "orders".into(), shard: "k".into(), through });
+        }
+        story.deliver("k", &horizon(), &[(3, "z")]);
+        story.broken().contains(&Invariant::KinesisNoLoss)
+    };
+    assert!(!goes_on(true));
+    assert!(goes_on(false), "what the stream still has is met");
+}
+
 #[test]
 fn a_record_that_lands_twice_is_seen() {
     for after in [horizon(), spelled(1, 0)] {
