@@ -177,9 +177,9 @@ impl Checker {
                 } else {
                     "trims"
                 });
-                self.consumer_of(stream).trim(shard, through);
+                self.consumer_of(stream).trim(shard, through, entry.at);
             }
-            Event::Forgotten { stream, shard } => self.consumer_of(stream).forget(shard),
+            Event::Forgotten { stream, shard } => self.consumer_of(stream).forget(shard, entry.at),
             Event::Iterator { stream, shard, kind, position } => {
                 consumer_of(&mut self.capture, &mut self.kinesis, stream).iterator(entry, shard, kind, position.as_deref(), findings);
             }

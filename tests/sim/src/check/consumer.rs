@@ -108,30 +108,34 @@ impl Consumer {
     }
 
     /// The stream no longer has the shard's records up to one.
-    pub(super) fn trim(&mut self, shard: &str, through: &Sequence) {
-        self.lose(shard, Some(through));
+    pub(super) fn trim(&mut self, shard: &str, through: &Sequence, now: i64) {
+        self.lose(shard, Some(through), now);
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.trimmed = Some(through.clone());
         }
     }
 
     /// The stream no longer has the shard.
-    pub(super) fn forget(&mut self, shard: &str) {
-        self.lose(shard, None);
+    pub(super) fn forget(&mut self, shard: &str, now: i64) {
+        self.lose(shard, None, now);
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.forgotten = true;
         }
     }
 
-    fn lose(&mut self, shard: &str, through: Option<&Sequence>) {
+    /// What is not durable is lost. What is durable while the news of it is on its way counts as known from now on: nobody can read it again, and
+    /// who comes after a crash goes on behind it.
+    fn lose(&mut self, shard: &str, through: Option<&Sequence>, now: i64) {
         let Some(shard) = self.shards.get(shard) else { return };
         for index in shard.records.iter().skip(shard.settled) {
             let record = &mut self.records[*index];
             if through.is_some_and(|through| record.position.sequence > *through) {
                 break;
             }
-            if record.fate == Fate::Pending {
-                record.fate = if self.begun { Fate::Lost } else { Fate::BeforeTheStart };
+            match &mut record.fate {
+                Fate::Pending => record.fate = if self.begun { Fate::Lost } else { Fate::BeforeTheStart },
+                Fate::Durable { since } => *since = now.min(*since),
+                Fate::Lost | Fate::BeforeTheStart => {}
             }
         }
     }
@@ -149,6 +153,12 @@ impl Consumer {
         }
         let first = &self.records[*shard.records.get(shard.settled)?];
         through.is_none_or(|through| first.position <= *through).then_some(first)
+    }
+
+    /// Whether the stream no longer has a record.
+    pub(super) fn is_gone(&self, record: &Record) -> bool {
+        let shard = self.shards.get(&record.shard);
+        shard.is_some_and(|shard| shard.forgotten || shard.trimmed.as_ref().is_some_and(|trimmed| record.position.sequence <= *trimmed))
     }
 
     /// Whether the ledger tells of a lost record: of its shard, or of one that it continues and that vanished with all behind it.

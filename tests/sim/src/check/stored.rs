@@ -239,8 +239,10 @@ impl Checker {
             let earlier = &self.changes[*earlier];
             earlier.is_stored && earlier.acknowledged.as_ref().is_none_or(|known| known.since > entry.at && known.within != news.within)
         };
+        // What the table's stream no longer has cannot be sent once more by a worker that has heard nothing of it.
+        let is_owed = |earlier: &usize| self.is_pending(*earlier) && !self.capture.is_gone(&self.capture.records[*earlier]);
         let is_new = self.changes[change].acknowledged.is_none();
-        let overtaken = self.earlier(change).find(|earlier| is_new && unheard(earlier) && self.is_pending(*earlier));
+        let overtaken = self.earlier(change).find(|earlier| is_new && unheard(earlier) && is_owed(earlier));
         if let Some(overtaken) = overtaken {
             let place = &self.changes[overtaken].place.sequence;
             let what = format!("{described} is acknowledged while nobody has heard of the same item's change at {place}");

@@ -87,6 +87,23 @@ fn a_change_that_is_acknowledged_before_the_news_of_an_earlier_one_is_seen() {
 }
 
 #[test]
+fn news_of_a_change_that_was_trimmed_meanwhile_is_owed_by_nobody() {
+    for (trims, expected) in
+        [(false, vec![Invariant::DurableBeforeCheckpoint, Invariant::KinesisItemOrder, Invariant::DurableBeforeCheckpoint]), (true, vec![])]
+    {
+        let story = with_changes(&[1, 2]);
+        story.store_for("W", 1, 1, "x", LATE);
+        if trims {
+            story.trim("a", 1);
+        }
+        // The next worker goes on behind what it finds trimmed, and does not wait for the first one's answer.
+        story.lease("W", "a", at(1).as_str());
+        story.store(2, 2, "x");
+        assert_eq!(delivered(story, &[1, 2], 2), expected, "trimmed: {trims}");
+    }
+}
+
+#[test]
 fn an_item_whose_changes_have_two_hash_keys_is_seen() {
     let story = with_changes(&[1, 2]);
     story.pack("W", "k", 1, &[(3, 1, "x")]);
