@@ -29,7 +29,7 @@ use crate::sequence::Sequence;
 use consumer::{Consumer, Fate, Record};
 use findings::Findings;
 pub use findings::{Counts, Invariant, Violation};
-use stored::{Acknowledged, Copy, Stored};
+use stored::{Copy, Stored};
 
 /// What the checker has to know about the history.
 #[derive(Debug, Clone)]
@@ -72,8 +72,8 @@ struct Tracked {
     is_quarantined: bool,
     /// Its copies in Kinesis, in order.
     copies: Vec<Copy>,
-    /// The first news that it is there.
-    acknowledged: Option<Acknowledged>,
+    /// Since when a sender can know that it is there (milliseconds since the epoch).
+    acknowledged: Option<i64>,
 }
 
 impl Tracked {

@@ -55,15 +55,6 @@ pub(super) struct Copy {
     is_known: bool,
 }
 
-/// The news that a change is stored.
-#[derive(Debug)]
-pub(super) struct Acknowledged {
-    /// Since when its sender can know.
-    since: i64,
-    /// The record of Kinesis that it is in.
-    within: Sequence,
-}
-
 /// A user record: what stands alone, or a part of what was packed together.
 struct UserRecord {
     position: Position,
@@ -148,7 +139,7 @@ impl Checker {
         if !user.is_stray {
             self.check_stored_order(entry, &described, change);
             if let Some(after) = put.passage.heard_after {
-                self.acknowledge(entry, &described, change, Acknowledged { since: entry.at + after, within: put.sequence.clone() });
+                self.acknowledge(entry, &described, change, entry.at + after, &put.sequence);
             }
         }
         let change = &mut self.changes[change];
@@ -234,10 +225,13 @@ impl Checker {
     }
 
     /// The sender of a change hears that it is stored. It had heard so of every earlier change of the item, unless those are in the same record.
-    fn acknowledge(&mut self, entry: &Entry, described: &str, change: usize, news: Acknowledged) {
+    /// `since`: when its sender can know; `within`: the record of Kinesis.
+    fn acknowledge(&mut self, entry: &Entry, described: &str, change: usize, since: i64, within: &Sequence) {
+        let is_within =
+            |copy: &Copy| self.kinesis.as_ref().is_some_and(|stored| stored.consumer.records[copy.record].position.sequence == *within);
         let unheard = |earlier: &usize| {
             let earlier = &self.changes[*earlier];
-            earlier.is_stored && earlier.acknowledged.as_ref().is_none_or(|known| known.since > entry.at && known.within != news.within)
+            earlier.is_stored && earlier.acknowledged.is_none_or(|since| since > entry.at) && !earlier.copies.iter().any(is_within)
         };
         // What the table's stream no longer has cannot be sent once more by a worker that has heard nothing of it.
         let is_owed = |earlier: &usize| self.is_pending(*earlier) && !self.capture.is_gone(&self.capture.records[*earlier]);
@@ -248,11 +242,9 @@ impl Checker {
             let what = format!("{described} is acknowledged while nobody has heard of the same item's change at {place}");
             self.findings.violate(Invariant::KinesisItemOrder, entry.at, what);
         }
-        self.capture.settle(change, news.since);
+        self.capture.settle(change, since);
         let known = &mut self.changes[change].acknowledged;
-        if known.as_ref().is_none_or(|known| news.since < known.since) {
-            *known = Some(news);
-        }
+        *known = Some(known.map_or(since, |known| known.min(since)));
     }
 
     /// The earlier changes of a change's item.

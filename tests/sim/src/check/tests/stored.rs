@@ -87,6 +87,21 @@ fn a_change_that_is_acknowledged_before_the_news_of_an_earlier_one_is_seen() {
 }
 
 #[test]
+fn what_is_packed_together_is_heard_of_together_though_another_copy_is_heard_of_sooner() {
+    let story = with_changes(&[1, 2]);
+    story.store_for("W", 1, 1, "x", LATE);
+    story.pass(3);
+    story.lease("V", "a", "TRIM_HORIZON");
+    story.pack_for("V", "k", 2, &[(7, 1, "x"), (7, 2, "x")], LATE);
+    story.pass(5);
+    story.lease("V", "a", at(2).as_str());
+    story.deliver_lease("D", "k", "TRIM_HORIZON", 0);
+    story.deliver("k", &"0".repeat(40), &[(1, "x"), (1, "x"), (2, "x")]);
+    story.deliver_lease("D", "k", &story::in_kinesis(2), 1);
+    assert_eq!(story.broken(), []);
+}
+
+#[test]
 fn news_of_a_change_that_was_trimmed_meanwhile_is_owed_by_nobody() {
     for (trims, expected) in
         [(false, vec![Invariant::DurableBeforeCheckpoint, Invariant::KinesisItemOrder, Invariant::DurableBeforeCheckpoint]), (true, vec![])]

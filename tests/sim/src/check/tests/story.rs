@@ -185,6 +185,10 @@ impl Story {
 
     /// Kinesis stores changes of shard `a` in one record: for each its explicit hash key, its number and its item.
     pub(super) fn pack(&self, worker: &str, shard: &str, place: u32, changes: &[(u32, u32, &str)]) {
+        self.pack_for(worker, shard, place, changes, Passage::default());
+    }
+
+    pub(super) fn pack_for(&self, worker: &str, shard: &str, place: u32, changes: &[(u32, u32, &str)], passage: Passage) {
         let mut message = Vec::new();
         field(&mut message, 1, b"key");
         for (number, (hash_key, change, key)) in (0..).zip(changes) {
@@ -193,7 +197,7 @@ impl Story {
             field(&mut record, 3, line("a", *change, key, &change.to_string()).as_bytes());
             field(&mut message, 3, &record);
         }
-        self.put(worker, shard, place, sealed(&message), Passage::default());
+        self.put(worker, shard, place, sealed(&message), passage);
     }
 
     pub(super) fn list_shards(&self, worker: &str) {
