@@ -204,7 +204,7 @@ impl Checker {
                 findings.violate(Invariant::LandOnce, entry.at, format!("{} deleted {key}", entry.worker));
             }
             Event::Put(put) if self.kinesis.as_ref().is_some_and(|stored| stored.stream == put.stream) => self.put(entry, put),
-            Event::Listed { stream, passage } => {
+            Event::Listed { stream, open_alone: true, passage } => {
                 if let Some(stored) = self.kinesis.as_mut().filter(|stored| stored.stream == *stream) {
                     stored.listed(entry, *passage);
                 }

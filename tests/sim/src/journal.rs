@@ -146,6 +146,8 @@ pub enum Event {
     Listed {
         /// The stream.
         stream: String,
+        /// Whether only those that take records were asked for, as who writes to it does.
+        open_alone: bool,
         /// When the caller hears of it.
         passage: Passage,
     },
@@ -329,7 +331,9 @@ impl fmt::Display for Event {
             Self::Put(Put { stream, shard, sequence, partition_key, data, passage, .. }) => {
                 write!(f, "puts {} bytes for {partition_key} into {stream} {shard} at {sequence}{passage}", data.len())
             }
-            Self::Listed { stream, passage } => write!(f, "lists the shards of {stream}{passage}"),
+            Self::Listed { stream, open_alone, passage } => {
+                write!(f, "lists the {}shards of {stream}{passage}", if *open_alone { "open " } else { "" })
+            }
             Self::Taken { stream, data, passage } => write!(f, "puts {} bytes into {stream}{passage}", data.len()),
             Self::Fault { operation, what } => write!(f, "! {operation}: {what}"),
             Self::Jump { by } => write!(f, "the clock jumps by {} s", by / 1000),

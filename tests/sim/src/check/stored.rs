@@ -71,7 +71,7 @@ impl Stored {
         Self { stream, consumer, users: Vec::new(), listings: BTreeMap::new(), met: BTreeMap::new(), hash_keys: BTreeMap::new() }
     }
 
-    /// A worker asked for the stream's shards.
+    /// A worker asked for the stream's open shards: the part of it that writes.
     pub(super) fn listed(&mut self, entry: &Entry, passage: Passage) {
         if passage.is_prompt() {
             self.listings.entry(entry.worker.clone()).or_default().push(entry.at);
@@ -79,7 +79,7 @@ impl Stored {
     }
 
     /// Whether a worker packs with a shard in mind. Sure is that only of one that a record of its came into before the worker last heard of the
-    /// stream's shards: a listing alone may have been asked for by another part of the worker.
+    /// stream's open shards.
     fn is_known_to(&self, entry: &Entry, shard: &str) -> bool {
         let met = self.met.get(&(entry.worker.clone(), shard.to_owned()));
         let heard = self.listings.get(&entry.worker).into_iter().flatten().find(|heard| met.is_some_and(|met| *heard >= met));

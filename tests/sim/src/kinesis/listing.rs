@@ -85,7 +85,8 @@ impl Kinesis {
             let after = after.map(|shard| shard.0);
             (stream, Continuation { stream: name, created: stream.created, selection, after, issued: call.now })
         };
-        call.record(Event::Listed { stream: stream.name.clone(), passage: call.quirks.passage });
+        let open_alone = listing.selection == Selection::Open;
+        call.record(Event::Listed { stream: stream.name.clone(), open_alone, passage: call.quirks.passage });
         let (shards, more) = stream.list(listing.selection, listing.after.map(ShardId), limit);
         let mut output = json!({"Shards": shards.iter().map(|shard| shard.describe()).collect::<Vec<Value>>()});
         if let (true, Some(last)) = (more, shards.last()) {

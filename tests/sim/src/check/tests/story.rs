@@ -200,8 +200,9 @@ impl Story {
         self.put(worker, shard, place, sealed(&message), passage);
     }
 
-    pub(super) fn list_shards(&self, worker: &str) {
-        self.record(worker, Event::Listed { stream: "orders".into(), passage: Passage::default() });
+    /// The writing part of a worker asks for the shards, or the reading one.
+    pub(super) fn list_shards(&self, worker: &str, open_alone: bool) {
+        self.record(worker, Event::Listed { stream: "orders".into(), open_alone, passage: Passage::default() });
     }
 
     /// The invariants that did not hold.
