@@ -39,12 +39,14 @@ impl Checker {
             return strays;
         };
         let change_of = |row: &Row| self.places.get(&(row.shard.clone(), row.sequence.clone())).copied();
+        let changes: Vec<Option<usize>> = object.rows.iter().map(change_of).collect();
         let records = stored.consumer.shards.get(start.shard).map(|shard| shard.records.clone()).unwrap_or_default();
         let mut next = records.partition_point(|record| stored.consumer.records[*record].position <= start.after);
         let mut last = start.after.clone();
-        for (number, row) in object.rows.iter().enumerate() {
-            let Some(change) = change_of(row) else { continue };
-            let Some(found) = (next..records.len()).find(|at| stored.users[records[*at]].change == Some(change)) else {
+        let places = stored.places(&changes, &records, next);
+        for (number, (row, (change, found))) in object.rows.iter().zip(changes.iter().zip(places)).enumerate() {
+            let Some(change) = *change else { continue };
+            let Some(found) = found else {
                 let is_earlier = records[..next].iter().any(|record| stored.users[*record].change == Some(change));
                 let what = format!("{name} holds {}, which does not follow {last} in {}", row.sequence, start.shard);
                 let invariant = if is_earlier { Invariant::LandOnce } else { Invariant::ExactValues };
@@ -81,6 +83,25 @@ impl Checker {
 }
 
 impl Stored {
+    /// Which of a shard's records, from `next` on, the rows of a run were read from: one behind the other. Of several copies the first that was not lost
+    /// is meant, unless that leaves rows without a record: what was lost may have been read just before.
+    fn places(&self, changes: &[Option<usize>], records: &[usize], next: usize) -> Vec<Option<usize>> {
+        let follow = |is_meant: &dyn Fn(usize) -> bool| {
+            let mut next = next;
+            let mut place = |change: &Option<usize>| {
+                let found = (next..records.len())
+                    .find(|at| change.is_some() && self.users[records[*at]].change == *change && is_meant(records[*at]))?;
+                next = found + 1;
+                Some(found)
+            };
+            changes.iter().map(&mut place).collect::<Vec<_>>()
+        };
+        let is_readable = |record: usize| !matches!(self.consumer.records[record].fate, Fate::Lost | Fate::BeforeTheStart);
+        let places = follow(&is_readable);
+        let is_whole = places.iter().zip(changes).all(|(place, change)| place.is_some() || change.is_none());
+        if is_whole { places } else { follow(&|_| true) }
+    }
+
     /// The first of these records of a shard that a run has to hold. One that has landed already is passed over once the stream has trimmed it: who
     /// goes on from an older checkpoint never meets it.
     fn first_wanted(&self, shard: &str, records: &[usize]) -> Option<&Position> {

@@ -6,6 +6,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::story::in_kinesis;
 use super::*;
+use crate::call::Passage;
 use crate::check::rows::Object;
 
 /// Three changes of different items in two records of Kinesis, the first two packed into one, and a lease on the shard.
@@ -66,6 +67,17 @@ fn a_record_that_is_passed_over_is_seen() {
     story.deliver_lease("D", "k", &in_kinesis(1), 0);
     story.deliver("k", &spelled(1, 0), &[(3, "z")]);
     assert_eq!(story.broken()[0], Invariant::KinesisNoLoss);
+}
+
+/// Found by simulation: a request that was held up for more than a day stored what had been stored and trimmed before.
+#[test]
+fn of_two_copies_the_one_that_was_not_lost_has_landed() {
+    let story = packed();
+    story.record("", Event::Trimmed { stream: "orders".into(), shard: "k".into(), through: Sequence::parse(&in_kinesis(2)).unwrap() });
+    story.pack_for("W", "k", 3, &[(3, 1, "x")], Passage { held_up: true, heard_after: Some(0) });
+    story.deliver("k", &horizon(), &[(1, "x")]);
+    story.deliver_lease("D", "k", &in_kinesis(3), 0);
+    assert_eq!(story.broken(), [Invariant::NoSilentLoss; 3], "what was lost is in no ledger, and nothing else is wrong");
 }
 
 /// Found by simulation: the worker died between an object and its checkpoint, and the rest of the day passed.
