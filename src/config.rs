@@ -1,6 +1,7 @@
 //! Configuration: `headwater.toml` as it is written (`raw`), and the validated settings that the rest of the program uses.
 
 mod raw;
+mod snapshot;
 mod streams;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 pub use raw::parse;
 
 use crate::lake::LakeSettings;
+use crate::lease::snapshot::ReadBudget;
 
 /// What `headwater.toml` says, validated.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,8 @@ pub struct Settings {
     pub deliver: Option<DeliverSettings>,
     /// The lake: where changes land, and what is too large or no change at all.
     pub lake: LakeSettings,
+    /// How snapshots are taken.
+    pub snapshot: SnapshotSettings,
     /// Bytes that may be buffered for the route, over all shards.
     pub memory_budget: usize,
     /// How long a shutdown may take.
@@ -76,8 +80,23 @@ pub enum Start {
 pub enum OnGap {
     /// Read on with what the stream still has.
     Continue,
-    /// Stop the process with an error, at this start and at every later one, until it is set to `continue`.
+    /// Stop the process with an error, at this start and at every later one, until it is set to something else.
     Stop,
+    /// Read on, and take a snapshot of the whole table, which closes the gap.
+    Snapshot,
+}
+
+/// How snapshots are taken, unless their request says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotSettings {
+    /// Into how many segments a scan is divided; none to find out by the size of the table.
+    pub segments: Option<u32>,
+    /// How many segments this process reads at once.
+    pub at_once: usize,
+    /// Whether items are read consistently, at twice the price.
+    pub consistent: bool,
+    /// How fast a snapshot may read.
+    pub budget: Option<ReadBudget>,
 }
 
 /// Leases and checkpoints.

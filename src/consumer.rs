@@ -155,7 +155,8 @@ impl Context {
         match self.source.settings.on_gap {
             // The order of numbers across shards concerns the query, not what is read.
             _ if gap.kind == GapKind::OrderBroken => Ok(()),
-            OnGap::Continue => Ok(()),
+            // The snapshot is begun by whoever sees the open gap.
+            OnGap::Continue | OnGap::Snapshot => Ok(()),
             OnGap::Stop => Err(ConsumerError::Gap(gap)),
         }
     }
@@ -264,7 +265,7 @@ impl Consumer {
         let context = Arc::clone(&self.context);
         let stream = retry(RetryPolicy::SERVICE, stop, || context.source.api.current()).await?;
         let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
-        let (mut leases, _) = context.leases.read().await?;
+        let mut leases = context.leases.read().await?.leases;
         let mut older = Vec::new();
         self.observed.update(&leases, Instant::now());
         // What replaced streams still hold comes before the new one's changes, and so do their leases.
@@ -340,6 +341,7 @@ impl Consumer {
                 },
                 found_at: Some(self.context.clock.unix_seconds()),
                 done_at: None,
+                segment: None,
             };
             self.context.leases.create(&lease).await?;
             leases.push(lease);

@@ -8,7 +8,7 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
+//! objects in [`commit`]; [`marker`] says which snapshots are whole; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
 //! the storage, [`bucket`] makes a new one, [`error`] has its failures in plain words. The route that drives all this is [`crate::route::lake`].
 
 pub mod bucket;
@@ -19,6 +19,7 @@ mod counters;
 pub mod error;
 pub mod inventory;
 pub mod layout;
+pub mod marker;
 mod ndjson;
 mod parquet;
 pub mod quarantine;
@@ -43,6 +44,7 @@ pub use commit::Commit;
 pub use counters::{LakeCounters, LakeCounts};
 pub use error::{LakeError, Problem};
 pub use layout::{ChangeKey, Format, HourPartition, Layout};
+pub use marker::{Marker, Part};
 pub use quarantine::PoisonRecord;
 pub use run::{ClosedRun, OpenRun};
 pub use store::{InvalidLocation, LakeLocation, LakeStore};

@@ -9,6 +9,7 @@ pub mod expiry;
 pub mod gap;
 pub mod held;
 mod item;
+pub mod snapshot;
 pub mod table;
 
 use crate::event::{Position, ShardId};
@@ -60,6 +61,8 @@ pub struct Lease {
     pub found_at: Option<i64>,
     /// When the shard was done, in seconds since the epoch.
     pub done_at: Option<i64>,
+    /// How far a segment of a snapshot is; none on the lease of a shard.
+    pub segment: Option<snapshot::SegmentProgress>,
 }
 
 impl Lease {

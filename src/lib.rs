@@ -60,4 +60,6 @@ pub mod pipeline;
 pub mod retry;
 pub mod route;
 pub mod shutdown;
+pub mod snapshot;
 pub mod stream;
+pub mod table;

@@ -245,7 +245,7 @@ impl Parts<'_> {
         let (settings, clock) = (self.settings, ServiceClock::new(self.clock.clone()));
         let leases = self.leases(&settings.lease.application).await?;
         if info.stream.as_ref().is_some_and(|stream| !stream.enabled) {
-            let (held, _) = leases.read().await.map_err(|source| of_leases(&settings.lease.application, source))?;
+            let held = leases.read().await.map_err(|source| of_leases(&settings.lease.application, source))?.leases;
             // What is left of a disabled stream is still worth reading; without leases, or with everything landed, there is nothing to do.
             if held.iter().all(|lease| lease.checkpoint == Checkpoint::ShardEnd) {
                 return Err(StartError::StreamDisabled(settings.table.name.clone()));
@@ -279,7 +279,7 @@ impl Parts<'_> {
         let api = Arc::new(KinesisStream::new(self.sdk, kinesis.stream.as_str(), clock.clone()));
         let stream = retry(RetryPolicy::START_UP, &self.stop, || api.current()).await;
         let stream = stream.map_err(|source| StartError::Kinesis { stream: kinesis.stream.clone(), source })?;
-        let (held, _) = leases.read().await.map_err(|source| of_leases(&deliver.application, source))?;
+        let held = leases.read().await.map_err(|source| of_leases(&deliver.application, source))?.leases;
         if let Some(other) = held.iter().find(|lease| lease.stream.without_creation() != stream.arn.without_creation()) {
             let (application, other) = (deliver.application.clone(), other.stream.without_creation().to_owned());
             return Err(StartError::OtherStream { application, stream: kinesis.stream.clone(), other });

@@ -24,6 +24,30 @@ pub trait Route: Send + Sync {
     /// Opens the writer of one shard whose records up to and including `after` are already durable
     /// ([`Position::ZERO`]: none is known to be).
     async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError>;
+
+    /// Tells whoever reads behind the route that every row of a snapshot was given to it: all of them are durable in the route when this is called.
+    /// May be repeated.
+    async fn announce(&self, snapshot: &Announcement<'_>) -> Result<Arrival, RouteError>;
+}
+
+/// A snapshot whose rows are durable in the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement<'a> {
+    /// The snapshot.
+    pub id: &'a str,
+    /// Its start, in seconds since the epoch.
+    pub started_at: i64,
+}
+
+/// When the rows of an announced snapshot are in the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// They are.
+    Landed,
+    /// When what the stream delivers has been noted for the whole range of its hash keys ([`crate::lake::Lake::parts`]).
+    Noted,
+    /// Within this time, as far as the service tells.
+    Within(std::time::Duration),
 }
 
 /// Takes the events of one shard, in order. Owned by the one task that reads the shard.

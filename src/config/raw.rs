@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::snapshot::RawSnapshot;
 use super::streams::{RawDeliver, RawFirehose, RawKinesis, check_stages};
 use super::{LeaseSettings, OnGap, RouteKind, Settings, Stages, Start, StreamSettings, TableSettings};
 use crate::lake::{Decimals, Format, LakeLocation, LakeSettings};
@@ -41,6 +42,8 @@ struct Raw {
     kinesis: Option<RawKinesis>,
     firehose: Option<RawFirehose>,
     deliver: Option<RawDeliver>,
+    #[serde(default)]
+    snapshot: RawSnapshot,
     #[serde(default)]
     memory: RawMemory,
     #[serde(default)]
@@ -163,6 +166,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
             },
             kms_key: raw.lake.kms_key,
         },
+        snapshot: raw.snapshot.validate()?,
         memory_budget,
         shutdown_deadline: duration("shutdown.deadline", raw.shutdown.deadline, DEADLINE)?,
     })

@@ -71,6 +71,7 @@ mod tests {
             durable_through,
             found_at: Some(FOUND),
             done_at: None,
+            segment: None,
         }
     }
 

@@ -234,5 +234,6 @@ fn child_lease(child: ShardInfo, stream: StreamArn, durable_through: Option<i64>
         durable_through,
         found_at: Some(now),
         done_at: None,
+        segment: None,
     }
 }

@@ -6,6 +6,7 @@
 //! <prefix>/<table>/snapshots/<snapshot id>.json
 //! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<position or hash>.json
 //! <prefix>/<table>/claims/dt=YYYY-MM-DD/<shard>-<position>.json
+//! <prefix>/<table>/parts/<snapshot id>/...                      what is noted of a snapshot on the way
 //! ```
 //!
 //! A change object's name is the whole identity of the run in it: two processes that read the same shard from the same position
@@ -152,6 +153,21 @@ impl Layout {
     /// The marker of a complete snapshot.
     pub fn snapshot(&self, id: &str) -> Path {
         self.below(&format!("snapshots/{}.json", encode(id, false)))
+    }
+
+    /// What is noted of a snapshot on the way to its marker.
+    pub fn parts(&self, snapshot: &str) -> Path {
+        self.below(&format!("parts/{}", encode(snapshot, false)))
+    }
+
+    /// A note on a snapshot.
+    pub fn part(&self, snapshot: &str, name: &str) -> Path {
+        self.below(&format!("parts/{}/{}", encode(snapshot, false), encode(name, false)))
+    }
+
+    /// The keys that a snapshot of single items reads.
+    pub fn wanted_keys(&self, snapshot: &str) -> Path {
+        self.below(&format!("parts/{}/keys.jsonl", encode(snapshot, false)))
     }
 
     /// The folder of quarantined records.

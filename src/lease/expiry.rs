@@ -58,6 +58,7 @@ mod tests {
             durable_through: None,
             found_at: Some(2),
             done_at: None,
+            segment: None,
         }
     }
 

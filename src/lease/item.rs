@@ -5,12 +5,17 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
+use super::snapshot::SegmentProgress;
 use super::{Checkpoint, Lease};
 use crate::event::{InvalidPosition, Position, ShardId};
 use crate::stream::StreamArn;
 
 /// `entityType` of leases.
 pub(super) const LEASE: &str = "LEASE";
+/// `entityType` of segments of a snapshot.
+pub(super) const SEGMENT: &str = "SEGMENT";
+/// `entityType` of snapshots.
+pub(super) const SNAPSHOT: &str = "SNAPSHOT";
 /// `entityType` of entries of the gap ledger.
 pub(super) const GAP: &str = "GAP";
 
@@ -46,6 +51,14 @@ struct LeaseItem {
     found_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     done_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshot_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment_cursor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment_rows: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment_half_units: Option<u64>,
     entity_type: String,
 }
 
@@ -85,7 +98,11 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
         durable_through: lease.durable_through,
         found_at: lease.found_at,
         done_at: lease.done_at,
-        entity_type: LEASE.to_owned(),
+        snapshot_id: lease.segment.as_ref().map(|segment| segment.snapshot.clone()),
+        segment_cursor: lease.segment.as_ref().and_then(|segment| segment.cursor.clone()),
+        segment_rows: lease.segment.as_ref().map(|segment| segment.rows),
+        segment_half_units: lease.segment.as_ref().map(|segment| segment.half_units),
+        entity_type: if lease.segment.is_some() { SEGMENT } else { LEASE }.to_owned(),
     })
 }
 
@@ -112,6 +129,12 @@ pub(super) fn from_item(item: Item) -> Result<Lease, String> {
         durable_through: read.durable_through,
         found_at: read.found_at,
         done_at: read.done_at,
+        segment: read.snapshot_id.map(|snapshot| SegmentProgress {
+            snapshot,
+            cursor: read.segment_cursor,
+            rows: read.segment_rows.unwrap_or_default(),
+            half_units: read.segment_half_units.unwrap_or_default(),
+        }),
     })
 }
 
@@ -131,6 +154,7 @@ mod tests {
             durable_through: Some(3),
             found_at: Some(2),
             done_at: None,
+            segment: None,
         }
     }
 
@@ -140,7 +164,8 @@ mod tests {
         let aggregated = Position::new(&"7".repeat(56), 31).unwrap();
         let positions = [Checkpoint::At(sequence), Checkpoint::At(aggregated)];
         for checkpoint in [Checkpoint::TrimHorizon, Checkpoint::AtTimestamp(5), Checkpoint::ShardEnd].into_iter().chain(positions) {
-            let lease = Lease { last_sequence: Some(aggregated), ..lease(checkpoint) };
+            let segment = SegmentProgress { snapshot: "s".to_owned(), cursor: Some("c".to_owned()), rows: 3, half_units: 5 };
+            let lease = Lease { last_sequence: Some(aggregated), segment: Some(segment), ..lease(checkpoint) };
             assert_eq!(from_item(to_item(&lease).unwrap()).unwrap(), lease);
         }
     }

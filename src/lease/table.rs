@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gap::Gap;
 use super::item::{self, Item};
+use super::snapshot::Snapshot;
 use super::{Checkpoint, Lease};
 use crate::aws::{AwsError, Failure};
 use crate::retry::{RetryPolicy, retry};
@@ -47,6 +48,19 @@ pub enum SequenceOrEnd {
     Sequence(crate::event::Position),
     /// The end of the shard, reached at this time (seconds since the epoch).
     End(i64),
+}
+
+/// What the lease table holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Leases on shards.
+    pub leases: Vec<Lease>,
+    /// The gap ledger.
+    pub gaps: Vec<Gap>,
+    /// Snapshots, whatever became of them.
+    pub snapshots: Vec<Snapshot>,
+    /// Leases on segments of snapshots.
+    pub segments: Vec<Lease>,
 }
 
 /// The table that holds the leases of one application.
@@ -123,10 +137,9 @@ impl LeaseTable {
         }
     }
 
-    /// All leases and the gap ledger, read consistently.
-    pub async fn read(&self) -> Result<(Vec<Lease>, Vec<Gap>), AwsError> {
-        let mut leases = Vec::new();
-        let mut gaps = Vec::new();
+    /// Everything in it, read consistently.
+    pub async fn read(&self) -> Result<Contents, AwsError> {
+        let mut contents = Contents::default();
         let mut start: Option<Item> = None;
         loop {
             let page = retry(RetryPolicy::SERVICE, &self.stop, || async {
@@ -139,14 +152,18 @@ impl LeaseTable {
                     |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
                 // KCL: no entityType means a lease. Types that are not ours to read are left alone.
                 match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
-                    None | Some(item::LEASE) => leases.push(item::from_item(item).map_err(problem)?),
-                    Some(item::GAP) => gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
+                    None | Some(item::LEASE) => contents.leases.push(item::from_item(item).map_err(problem)?),
+                    Some(item::SEGMENT) => contents.segments.push(item::from_item(item).map_err(problem)?),
+                    Some(item::SNAPSHOT) => {
+                        contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?)
+                    }
+                    Some(item::GAP) => contents.gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
                     Some(_) => {}
                 }
             }
             start = page.last_evaluated_key;
             if start.is_none() {
-                return Ok((leases, gaps));
+                return Ok(contents);
             }
         }
     }

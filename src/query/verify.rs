@@ -10,11 +10,9 @@
 //! What this does not prove: that the lake's *history* is complete. It proves that its last word on every key is right.
 
 mod digest;
-mod keys;
 mod recheck;
 mod rows;
 mod spill;
-mod table;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,11 +22,13 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use self::keys::Key;
 use self::rows::LakeRows;
 use self::spill::{Outcome, Spill};
 use super::{QueryError, Session};
 use crate::aws::AwsError;
+use crate::contract::TableSchema;
+use crate::event::Item;
+use crate::table::{self, Attributes, GetError, Key};
 
 /// How a verification is done.
 #[derive(Debug, Clone)]
@@ -219,11 +219,11 @@ async fn spill_table(
     let mut spill = Spill::create(directory).map_err(spilling)?;
     table::scan(dynamo, &schema.table, |page| {
         for attributes in &page {
-            let item = table::item(schema, attributes)?;
-            spill.push(&Key::of_item(schema, &item)?, digest::of_item(&item)).map_err(spilling)?;
+            let item = item_of(schema, attributes)?;
+            spill.push(&key_of(schema, &item)?, digest::of_item(&item)).map_err(spilling)?;
         }
         progress(VerifyProgress::Table { rows: spill.rows(), about });
-        Ok(())
+        Ok::<_, VerifyError>(())
     })
     .await?;
     Ok(spill)
@@ -256,4 +256,31 @@ fn first_pass(table: Spill, lake: Spill, memory: usize, limit: usize) -> std::io
         Outcome::Differs(kind, _) => report.count(kind),
     })?;
     Ok((report, doubtful))
+}
+
+/// The item of the SDK's attributes.
+fn item_of<'a>(schema: &TableSchema, attributes: &'a Attributes) -> Result<Item<'a>, VerifyError> {
+    table::item(attributes).map_err(|error| VerifyError::Item {
+        what: format!("attribute '{}'", error.0),
+        problem: "it has a type that this version of headwater does not know".to_owned(),
+        table: schema.table.clone(),
+    })
+}
+
+/// The key of an item of the table.
+fn key_of(schema: &TableSchema, item: &Item<'_>) -> Result<Key, VerifyError> {
+    Key::of_item(schema, item).map_err(|error| VerifyError::Item {
+        what: format!("key attribute '{}'", error.attribute),
+        problem: error.problem,
+        table: schema.table.clone(),
+    })
+}
+
+impl From<GetError> for VerifyError {
+    fn from(error: GetError) -> Self {
+        match error {
+            GetError::Aws(error) => Self::Table(error),
+            GetError::Key(error) => Self::Row { key: error.attribute.clone(), source: Box::new(error) },
+        }
+    }
 }

@@ -27,7 +27,7 @@ use aws_config::SdkConfig;
 
 use super::budget::MemoryBudget;
 use super::counters::RouteCounters;
-use super::{Route, RouteError, ShardWriter};
+use super::{Announcement, Arrival, Route, RouteError, ShardWriter};
 use crate::config::{FirehoseSettings, Packing};
 use crate::event::{Position, ShardId};
 use crate::lake::Lake;
@@ -79,5 +79,9 @@ impl FirehoseRoute {
 impl Route for FirehoseRoute {
     async fn open(&self, shard: &ShardId, after: Position) -> Result<Box<dyn ShardWriter>, RouteError> {
         Ok(Box::new(FirehoseWriter::new(Arc::clone(&self.target), shard.clone(), after, &self.budget)))
+    }
+
+    async fn announce(&self, _: &Announcement<'_>) -> Result<Arrival, RouteError> {
+        Ok(Arrival::Within(std::time::Duration::from_mins(15)))
     }
 }

@@ -37,7 +37,7 @@ use self::shards::Shards;
 use self::writer::KinesisWriter;
 use super::budget::MemoryBudget;
 use super::counters::RouteCounters;
-use super::{Route, RouteError, ShardWriter};
+use super::{Announcement, Arrival, Route, RouteError, ShardWriter};
 use crate::aws::{AwsError, Failure};
 use crate::config::{BatchSettings, KinesisSettings, LargeRecords};
 use crate::event::encode::Decimals;
@@ -144,6 +144,10 @@ impl Route for KinesisRoute {
         // It may have been set since the route was opened.
         self.shared.check_distribution(Some(RetryPolicy::START_UP)).await?;
         Ok(Box::new(KinesisWriter::new(Arc::clone(&self.shared), shard.clone(), after)))
+    }
+
+    async fn announce(&self, _: &Announcement<'_>) -> Result<Arrival, RouteError> {
+        Ok(Arrival::Noted)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::{Admission, MemoryBudget, Share};
-use super::{Progress, Route, RouteError, ShardWriter};
+use super::{Announcement, Arrival, Progress, Route, RouteError, ShardWriter};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
 use crate::lake::{ChangeKey, ClosedRun, Commit, HourPartition, Lake, LakeError, OpenRun, Problem};
 use crate::retry::{RetryPolicy, retry};
@@ -52,6 +52,10 @@ impl Route for LakeRoute {
             run: Run::None,
             share: self.budget.share(),
         }))
+    }
+
+    async fn announce(&self, _: &Announcement<'_>) -> Result<Arrival, RouteError> {
+        Ok(Arrival::Landed)
     }
 }
 

@@ -30,6 +30,7 @@ async fn world(looked_ago: i64) -> World {
         durable_through: Some(now - looked_ago),
         found_at: Some(now - 2 * DAY),
         done_at: None,
+        segment: None,
     };
     world.leases().ensure(true).await.unwrap();
     world.leases().create(&lease).await.unwrap();

@@ -105,12 +105,12 @@ impl World {
     }
 
     async fn lease_map(&self) -> BTreeMap<ShardId, Lease> {
-        let (leases, _) = self.leases().read().await.unwrap();
+        let leases = self.leases().read().await.unwrap().leases;
         leases.into_iter().map(|lease| (lease.shard.clone(), lease)).collect()
     }
 
     pub(super) async fn gaps(&self) -> Vec<Gap> {
-        self.leases().read().await.unwrap().1
+        self.leases().read().await.unwrap().gaps
     }
 
     /// Sequence numbers of all rows that landed, by shard, in the order of the objects' positions.

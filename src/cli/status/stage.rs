@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{AwsError, Failure};
 use crate::clock::{self, ServiceClock};
 use crate::lease::gap::Gap;
-use crate::lease::table::LeaseTable;
+use crate::lease::table::{Contents, LeaseTable};
 use crate::lease::{Checkpoint, Lease};
 use crate::retry::{RetryPolicy, retry};
 use crate::stream::{ShardInfo, StreamApi, StreamInfo, describe_all};
@@ -63,10 +63,10 @@ impl Stage {
             },
             None => Vec::new(),
         };
-        let (leases, gaps) = match LeaseTable::new(sdk, application, stop).read().await {
+        let Contents { leases, gaps, .. } = match LeaseTable::new(sdk, application, stop).read().await {
             Ok(read) => read,
             // Not started yet: there is nothing to tell but the stream.
-            Err(error) if error.failure == Failure::NotFound => (Vec::new(), Vec::new()),
+            Err(error) if error.failure == Failure::NotFound => Contents::default(),
             Err(error) => return Err(error),
         };
         let now = clock.unix_seconds();

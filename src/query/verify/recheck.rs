@@ -13,12 +13,11 @@ use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::digest::{self, Digest};
-use super::keys::Key;
 use super::rows::LakeRows;
-use super::table::{self, Attributes};
-use super::{Example, Kind, Report, VerifyError, VerifyOptions, VerifyProgress};
+use super::{Example, Kind, Report, VerifyError, VerifyOptions, VerifyProgress, item_of, key_of};
 use crate::event::{Item, Value, restore};
 use crate::query::{QueryError, Session};
+use crate::table::{self, Attributes, Key};
 
 /// The first pause between two rounds; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -107,8 +106,8 @@ async fn look(dynamo: &Client, session: &Session, open: &[Candidate], examples: 
     let keys: Vec<&Key> = open.iter().map(|candidate| &candidate.key).collect();
     for (index, keys) in keys.chunks(table::BATCH_KEYS).enumerate() {
         for attributes in table::get(dynamo, schema, keys).await? {
-            let item = table::item(schema, &attributes)?;
-            let key = Key::of_item(schema, &item)?;
+            let item = item_of(schema, &attributes)?;
+            let key = key_of(schema, &item)?;
             round.table.insert(key.clone(), digest::of_item(&item));
             let first = open.iter().take(examples).skip(index * table::BATCH_KEYS);
             if first.take(table::BATCH_KEYS).any(|candidate| candidate.key == key) {
@@ -127,7 +126,7 @@ async fn look(dynamo: &Client, session: &Session, open: &[Candidate], examples: 
             round.lake.insert(key.clone(), digest::of_item(item));
             if let Some(attributes) = shown.get(&key) {
                 let mut names = Vec::new();
-                differing("", &table::item(schema, attributes)?, item, &mut names);
+                differing("", &item_of(schema, attributes)?, item, &mut names);
                 round.differing.insert(key, names);
             }
             Ok(())

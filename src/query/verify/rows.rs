@@ -7,9 +7,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 
 use super::VerifyError;
-use super::keys::Key;
 use crate::contract::TableSchema;
 use crate::event::{Cell, Item, restore};
+use crate::table::Key;
 
 /// A batch of rows of `current`.
 pub(super) struct LakeRows<'b> {

@@ -9,8 +9,8 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::Kind;
-use super::digest::Digest;
-use super::keys::Key;
+use super::digest::{self, Digest};
+use crate::table::Key;
 
 /// Buckets at each level. Two sides at once keep the number of open files far below the usual limit of 1,024.
 const FAN_OUT: u8 = 64;
@@ -57,7 +57,7 @@ impl Spill {
     pub(super) fn push(&mut self, key: &Key, row: Digest) -> io::Result<()> {
         let bytes = key.to_bytes();
         let length = u32::try_from(bytes.len()).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-        let bucket = key.digest().to_be_bytes()[self.level] % FAN_OUT;
+        let bucket = digest::of_key(key).to_be_bytes()[self.level] % FAN_OUT;
         let file = &mut self.buckets[usize::from(bucket)];
         file.write_all(&row.to_le_bytes())?;
         file.write_all(&length.to_le_bytes())?;
@@ -122,7 +122,7 @@ fn split(bucket: &Path, level: usize) -> io::Result<Spill> {
 fn load(bucket: &Path) -> io::Result<Vec<(Digest, Digest, Key)>> {
     let mut rows = Vec::new();
     read(bucket, |key, row| {
-        rows.push((key.digest(), row, key));
+        rows.push((digest::of_key(&key), row, key));
         Ok(())
     })?;
     rows.sort_unstable_by_key(|(key, ..)| *key);

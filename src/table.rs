@@ -1,4 +1,6 @@
-//! The table's side: items of DynamoDB, read consistently.
+//! The table itself: its items and keys, read through the SDK.
+
+pub mod key;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,31 +10,46 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::VerifyError;
-use super::keys::Key;
+pub use self::key::{Key, KeyError};
 use crate::aws::{AwsError, Failure};
 use crate::contract::TableSchema;
 use crate::event::{Item, Value};
 
+/// An attribute has a type that is newer than this program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("attribute '{0}' has a type that this version of headwater does not know")]
+pub struct UnknownType(pub String);
+
+/// Items could not be read by their keys.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// DynamoDB refused or could not be reached.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// A key cannot be sent.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
 /// Keys in one BatchGetItem, DynamoDB's limit.
-pub(super) const BATCH_KEYS: usize = 100;
+pub const BATCH_KEYS: usize = 100;
 
 /// An item as the SDK has it.
-pub(super) type Attributes = HashMap<String, AttributeValue>;
+pub type Attributes = HashMap<String, AttributeValue>;
 
 /// How many items the table is said to have.
-pub(super) async fn item_count(dynamo: &Client, table: &str) -> Result<u64, AwsError> {
+pub async fn item_count(dynamo: &Client, table: &str) -> Result<u64, AwsError> {
     let described = dynamo.describe_table().table_name(table).send().await;
     let described = described.map_err(|error| AwsError::new("DescribeTable", table, &error))?;
     Ok(described.table.and_then(|table| table.item_count).and_then(|count| count.try_into().ok()).unwrap_or(0))
 }
 
 /// Reads the whole table consistently, page by page.
-pub(super) async fn scan(
+pub async fn scan<E: From<AwsError>>(
     dynamo: &Client,
     table: &str,
-    mut each: impl FnMut(Vec<Attributes>) -> Result<(), VerifyError>,
-) -> Result<(), VerifyError> {
+    mut each: impl FnMut(Vec<Attributes>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut pages = dynamo.scan().table_name(table).consistent_read(true).into_paginator().send();
     while let Some(page) = pages.next().await {
         each(page.map_err(|error| AwsError::new("Scan", table, &error))?.items.unwrap_or_default())?;
@@ -41,7 +58,7 @@ pub(super) async fn scan(
 }
 
 /// Reads items consistently by their keys. Keys that the table has not are not among the results.
-pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) -> Result<Vec<Attributes>, VerifyError> {
+pub async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) -> Result<Vec<Attributes>, GetError> {
     let mut found = Vec::new();
     for keys in keys.chunks(BATCH_KEYS) {
         let keys = keys.iter().map(|key| key.attributes(schema)).collect::<Result<Vec<_>, _>>()?;
@@ -68,14 +85,10 @@ pub(super) async fn get(dynamo: &Client, schema: &TableSchema, keys: &[&Key]) ->
 }
 
 /// The item of the SDK's attributes.
-pub(super) fn item<'a>(schema: &TableSchema, attributes: &'a Attributes) -> Result<Item<'a>, VerifyError> {
+pub fn item(attributes: &Attributes) -> Result<Item<'_>, UnknownType> {
     let attributes = attributes.iter().map(|(name, attribute)| match value(attribute) {
         Some(value) => Ok((Cow::Borrowed(name.as_str()), value)),
-        None => Err(VerifyError::Item {
-            what: format!("attribute '{name}'"),
-            problem: "it has a type that this version of headwater does not know".to_owned(),
-            table: schema.table.clone(),
-        }),
+        None => Err(UnknownType(name.clone())),
     });
     attributes.collect::<Result<_, _>>().map(Item)
 }

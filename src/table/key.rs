@@ -1,4 +1,4 @@
-//! Primary keys as the lake spells them.
+//! Primary keys as the lake spells them: the text of each key column.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,29 +7,33 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::VerifyError;
-use super::digest::{self, Digest};
-use crate::contract::TableSchema;
+use crate::contract::{KeyColumn, TableSchema};
 use crate::event::{AttributeType, Item, Value, number};
+
+/// An item, or a text, that has not the table's key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("key attribute '{attribute}': {problem}")]
+pub struct KeyError {
+    /// The key attribute.
+    pub attribute: String,
+    /// What is wrong.
+    pub problem: String,
+}
 
 /// The texts of the key columns: partition key, then sort key if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(Vec<String>);
+pub struct Key(Vec<String>);
 
 impl Key {
     /// The key of these column texts.
-    pub(super) fn of_texts(texts: Vec<String>) -> Self {
+    pub fn of_texts(texts: Vec<String>) -> Self {
         Self(texts)
     }
 
     /// The key of an item of the table.
-    pub(super) fn of_item(schema: &TableSchema, item: &Item<'_>) -> Result<Self, VerifyError> {
-        let wrong = |attribute: &str, problem: String| VerifyError::Item {
-            what: format!("key attribute '{attribute}'"),
-            problem,
-            table: schema.table.clone(),
-        };
-        let text = |key: &crate::contract::KeyColumn| match item.get(&key.attribute) {
+    pub fn of_item(schema: &TableSchema, item: &Item<'_>) -> Result<Self, KeyError> {
+        let wrong = |attribute: &str, problem: String| KeyError { attribute: attribute.to_owned(), problem };
+        let text = |key: &KeyColumn| match item.get(&key.attribute) {
             Some(value) if value.attribute_type() != key.attribute_type => {
                 let problem = format!("it is {} in the table and {} in the lake's schema", value.attribute_type(), key.attribute_type);
                 Err(wrong(&key.attribute, problem))
@@ -45,12 +49,12 @@ impl Key {
     }
 
     /// The key for a request to DynamoDB.
-    pub(super) fn attributes(&self, schema: &TableSchema) -> Result<HashMap<String, AttributeValue>, VerifyError> {
-        let attribute = |(key, text): (&crate::contract::KeyColumn, &String)| {
+    pub fn attributes(&self, schema: &TableSchema) -> Result<HashMap<String, AttributeValue>, KeyError> {
+        let attribute = |(key, text): (&KeyColumn, &String)| {
             let value = match key.attribute_type {
                 AttributeType::N => AttributeValue::N(text.clone()),
                 AttributeType::B => {
-                    let broken = |error| VerifyError::Row { key: self.to_string(), source: Box::new(error) };
+                    let broken = |error| KeyError { attribute: key.attribute.clone(), problem: format!("it is not base64: {error}") };
                     AttributeValue::B(Blob::new(STANDARD.decode(text).map_err(broken)?))
                 }
                 _ => AttributeValue::S(text.clone()),
@@ -61,17 +65,17 @@ impl Key {
     }
 
     /// The partition key's text.
-    pub(super) fn partition(&self) -> &str {
+    pub fn partition(&self) -> &str {
         self.0.first().map_or("", String::as_str)
     }
 
     /// Column names and texts, for a report.
-    pub(super) fn named(&self, schema: &TableSchema) -> BTreeMap<String, String> {
+    pub fn named(&self, schema: &TableSchema) -> BTreeMap<String, String> {
         schema.keys.iter().map(|key| key.column.clone()).zip(self.0.iter().cloned()).collect()
     }
 
     /// The texts, each behind its length, so that no two keys have the same bytes.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for text in &self.0 {
             bytes.extend((text.len() as u64).to_le_bytes());
@@ -81,7 +85,7 @@ impl Key {
     }
 
     /// The key of [`to_bytes`](Self::to_bytes); `None` if they are not of a key.
-    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
         let mut texts = Vec::new();
         while !bytes.is_empty() {
             let (length, rest) = bytes.split_first_chunk()?;
@@ -92,9 +96,9 @@ impl Key {
         Some(Self(texts))
     }
 
-    /// The digest by which keys are distributed and matched.
-    pub(super) fn digest(&self) -> Digest {
-        digest::of_bytes(&self.to_bytes())
+    /// The texts, in the order of the key columns.
+    pub fn texts(&self) -> &[String] {
+        &self.0
     }
 }
 
@@ -116,7 +120,6 @@ mod tests {
     fn bytes_tell_keys_apart_and_read_back() {
         let (a, b) = (Key(vec!["a".into(), "bc".into()]), Key(vec!["ab".into(), "c".into()]));
         assert_ne!(a.to_bytes(), b.to_bytes());
-        assert_ne!(a.digest(), b.digest());
         assert_eq!(Key::from_bytes(&a.to_bytes()), Some(a));
         assert_eq!(Key::from_bytes(&b.to_bytes()[..9]), None);
     }
