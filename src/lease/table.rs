@@ -155,7 +155,7 @@ impl LeaseTable {
                     None | Some(item::LEASE) => contents.leases.push(item::from_item(item).map_err(problem)?),
                     Some(item::SEGMENT) => contents.segments.push(item::from_item(item).map_err(problem)?),
                     Some(item::SNAPSHOT) => {
-                        contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?)
+                        contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?);
                     }
                     Some(item::GAP) => contents.gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
                     Some(_) => {}
