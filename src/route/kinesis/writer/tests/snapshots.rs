@@ -101,7 +101,8 @@ async fn a_marker_that_is_refused_is_sent_again_and_no_other_is() {
     stream.state().fates.extend([Fate::throttles(first), Fate::throttles(first), Fate::Answered]);
     announce(&stream).await;
     assert!(cover_everything(&noted(&stream)));
-    assert_eq!((stream.state().markers.len(), stream.state().calls.len()), (2, 3));
+    let state = stream.state();
+    assert_eq!((state.markers.len(), state.calls.len()), (2, 3));
 }
 
 #[tokio::test(start_paused = true)]
