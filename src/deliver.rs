@@ -2,6 +2,12 @@
 //!
 //! Records are taken apart where they are aggregated. Each user record is one change as a line of JSON, as capture wrote it; what is none goes to
 //! quarantine whole. A pointer to a change that was too large for the stream is followed into the lake.
+//!
+//! Rows of snapshots travel among the changes and are landed like them. Behind the last row each shard has a marker ([`SnapshotEnd`]): when
+//! everything before it is durable, this stage notes in the lake that the shard's part of the snapshot has arrived ([`Lake::note_part`]), so that
+//! the snapshot is completed once all parts have. A marker counts only on the shard that it names: a reshard may have led it to another one, of
+//! which it says nothing, and then there is another marker. Where this stage feeds Firehose, durable means acknowledged by Firehose: the rows come
+//! into its bucket within its buffering interval after the note.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,9 +24,10 @@ use crate::config::StreamSettings;
 use crate::consumer::page::{Decode, Page, Record, Unreadable};
 use crate::consumer::{Source, Trimming};
 use crate::contract::TableSchema;
+use crate::event::encode::SnapshotEnd;
 use crate::event::parse::{Parsed, Pointer, parse_line};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
-use crate::lake::{HourPartition, Lake, LakeError, Problem};
+use crate::lake::{HourPartition, Lake, LakeError, Part, Problem};
 use crate::route::aggregate::{Unpacked, unpack};
 use crate::stream::poll::Pace;
 use crate::stream::{ShardInfo, StreamApi, kinesis};
@@ -94,7 +101,7 @@ impl Decode for Lines {
         })?;
         let mut records = Vec::with_capacity(page.records.len());
         for record in &page.records {
-            self.unpack(record, &mut records);
+            self.unpack(shard, record, &mut records);
         }
         let children = page.child_shards.unwrap_or_default().into_iter().map(|child| ShardInfo {
             id: kinesis::sibling(shard, &child.shard_id),
@@ -111,7 +118,7 @@ impl Decode for Lines {
 
 impl Lines {
     /// The user records of a record.
-    fn unpack<'p>(&self, record: &WireRecord<'p>, into: &mut Vec<Record<'p>>) {
+    fn unpack<'p>(&self, shard: &ShardId, record: &WireRecord<'p>, into: &mut Vec<Record<'p>>) {
         #[expect(clippy::cast_possible_truncation, reason = "a time to the second, which saturates")]
         let time = record.approximate_arrival_timestamp.map(|seconds| seconds.floor() as i64);
         let whole = |reason: String| Record::Poison {
@@ -134,7 +141,7 @@ impl Lines {
         };
         for (sub, line) in (0..).zip(parts) {
             match Position::new(&record.sequence_number, sub) {
-                Ok(position) => into.push(self.record(position, time, line)),
+                Ok(position) => into.push(self.record(shard, position, time, line)),
                 Err(error) => {
                     into.push(whole(error.to_string()));
                     break;
@@ -143,8 +150,8 @@ impl Lines {
         }
     }
 
-    /// A user record: a change, a pointer to one, or neither.
-    fn record<'p>(&self, position: Position, time: Option<i64>, line: &[u8]) -> Record<'p> {
+    /// A user record: a change, a pointer to one, a marker, or none of them.
+    fn record<'p>(&self, shard: &ShardId, position: Position, time: Option<i64>, line: &[u8]) -> Record<'p> {
         let event = match parse_line(line, &self.0.schema) {
             Ok(Parsed::Change(event)) => landable(event),
             Ok(Parsed::Pointer(pointer)) => {
@@ -152,6 +159,7 @@ impl Lines {
                 let fetch = async move { Ok(record(position, time, &line, claims.follow(&pointer).await?)) };
                 return Record::Elsewhere { position, fetch: fetch.boxed() };
             }
+            Ok(Parsed::Marker(end)) => return marker(shard, position, end),
             Err(error) => Err(describe(&error)),
         };
         record(position, time, line, event)
@@ -166,10 +174,19 @@ fn record<'p>(position: Position, time: Option<i64>, line: &[u8], event: Result<
     }
 }
 
+/// The marker in a line, if it was meant for this shard.
+fn marker<'p>(shard: &ShardId, position: Position, end: SnapshotEnd) -> Record<'p> {
+    if kinesis::sibling(shard, &end.shard) != *shard {
+        return Record::Void { position };
+    }
+    let part = Part { start: end.hash_range.0, end: end.hash_range.1 };
+    Record::Marker { position, snapshot: end.snapshot_id, started_at: end.time, part }
+}
+
 /// A change that a lake takes. A line may be written by anybody, and one that no target takes must not stop what is behind it.
 fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, String> {
-    if event.operation == Operation::Snapshot {
-        return Err("it is a row of a snapshot, which does not travel through Kinesis in this version".to_owned());
+    if event.operation == Operation::Snapshot && event.snapshot_id.is_none() {
+        return Err("it is a row of a snapshot and does not say of which: cdc_snapshot_id is missing".to_owned());
     }
     HourPartition::containing(event.time).map_err(|error| format!("its time is impossible: {error}"))?;
     Ok(event)

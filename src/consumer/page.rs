@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use crate::event::{ChangeEvent, Position, ShardId};
+use crate::lake::Part;
 use crate::stream::ShardInfo;
 
 /// Makes events of the pages of one kind of stream.
@@ -46,6 +47,22 @@ pub enum Record<'p> {
         /// Fetches it: a change, or poison.
         fetch: BoxFuture<'p, Result<Record<'p>, Unreadable>>,
     },
+    /// Word that every row of a snapshot which belongs to a part of the stream stands before this.
+    Marker {
+        /// Where it stands in the shard.
+        position: Position,
+        /// The snapshot.
+        snapshot: String,
+        /// When the snapshot started, in seconds since the epoch.
+        started_at: i64,
+        /// The part: the shard's own.
+        part: Part,
+    },
+    /// What has no row and tells nothing here.
+    Void {
+        /// Where it stands in the shard.
+        position: Position,
+    },
     /// What is no change, to be kept whole in quarantine.
     Poison {
         /// Where it stands, where that can be told.
@@ -65,7 +82,9 @@ impl Record<'_> {
     /// Where it stands in the shard, where that can be told.
     pub fn position(&self) -> Option<Position> {
         match self {
-            Self::Change { position, .. } | Self::Elsewhere { position, .. } => Some(*position),
+            Self::Change { position, .. } | Self::Elsewhere { position, .. } | Self::Marker { position, .. } | Self::Void { position } => {
+                Some(*position)
+            }
             Self::Poison { position, .. } => *position,
         }
     }

@@ -4,7 +4,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 use super::*;
-use crate::event::encode::{Decimals, write_ndjson, write_pointer};
+use crate::event::encode::{Decimals, write_marker, write_ndjson, write_pointer};
 use crate::event::{AttributeType, Operation, Side};
 use crate::lake::{Format, LakeLocation, LakeSettings, LakeStore};
 use crate::route::aggregate::Aggregate;
@@ -164,13 +164,51 @@ async fn a_pointer_that_leads_nowhere_or_elsewhere_is_poison() {
 #[tokio::test]
 async fn a_change_that_no_lake_takes_is_poison_and_does_not_stop_what_is_behind_it() {
     let (lines, shard) = (lines().await, shard());
-    let snapshot = ChangeEvent { operation: Operation::Snapshot, ..event("a") };
+    let nameless = ChangeEvent { operation: Operation::Snapshot, ..event("a") };
     let ancient = ChangeEvent { time: -86_400, ..event("a") };
-    let body = body(&[&line(&snapshot), &line(&ancient), &line(&event("b"))], "");
+    let body = body(&[&line(&nameless), &line(&ancient), &line(&event("b"))], "");
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
     assert!(poison(&page.records[0]).2.contains("snapshot"));
     assert!(poison(&page.records[1]).2.contains("time"));
     assert_eq!(change(&page.records[2]).2, event("b"));
+}
+
+#[tokio::test]
+async fn rows_of_snapshots_are_taken_like_changes_and_from_claims_too() {
+    let (lines, shard) = (lines().await, shard());
+    let snapshot = ChangeEvent {
+        operation: Operation::Snapshot,
+        sequence: crate::event::SequenceNumber::ZERO,
+        snapshot_id: Some("s-1".into()),
+        ..event("a")
+    };
+    let absent = ChangeEvent { operation: Operation::Remove, new: None, ..snapshot.clone() };
+    let location = lines.0.lake.store_claim(&snapshot, &line(&snapshot)).await.unwrap();
+    for (record, expected) in [(line(&snapshot), &snapshot), (line(&absent), &absent), (pointer(&snapshot, &location), &snapshot)] {
+        let body = body(&[&record], "");
+        let page = lines.page(&shard, body.as_bytes()).await.unwrap();
+        let Record::Change { event: found, .. } = fetched(page).await else { panic!("a row was expected") };
+        assert_eq!(&found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_marker_counts_on_the_shard_that_it_names() {
+    let (lines, shard) = (lines().await, shard());
+    let end = SnapshotEnd { snapshot_id: "s-1".to_owned(), time: TIME, shard: "shardId-000000000000".to_owned(), hash_range: (5, 9) };
+    let stray = SnapshotEnd { shard: "shardId-000000000001".to_owned(), ..end.clone() };
+    let marker = |end: &SnapshotEnd| {
+        let mut line = Vec::new();
+        write_marker(end, &schema(), &mut line);
+        line
+    };
+    let body = body(&[&marker(&end), &marker(&stray)], "");
+    let page = lines.page(&shard, body.as_bytes()).await.unwrap();
+    let [Record::Marker { position: at, snapshot, started_at, part }, Record::Void { position: stray }] = page.records.as_slice() else {
+        panic!("a marker and one that says nothing were expected")
+    };
+    assert_eq!((*at, *stray), (position(0), position(0)));
+    assert_eq!((snapshot.as_str(), *started_at, *part), ("s-1", TIME, Part { start: 5, end: 9 }));
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 pub use self::error::ParseError;
 use self::error::kind_of;
 use self::row::Row;
+use super::encode::SnapshotEnd;
 use super::typed_json::Text;
 use super::{ChangeEvent, Operation, SequenceNumber};
 use crate::contract::TableSchema;
@@ -31,6 +32,8 @@ pub enum Parsed {
     Change(ChangeEvent<'static>),
     /// Where a change is stored whose line was too large for the stream.
     Pointer(Pointer),
+    /// That the rows of a snapshot stand before this line.
+    Marker(SnapshotEnd),
 }
 
 /// The line that stands for a change which is stored apart.
@@ -48,6 +51,8 @@ pub struct Pointer {
     pub time: i64,
     /// `cdc_shard`.
     pub shard: String,
+    /// `cdc_snapshot_id`, when the change is a row of a snapshot.
+    pub snapshot_id: Option<String>,
     /// Key columns as text, in the order of [`TableSchema::keys`].
     pub keys: Vec<String>,
 }
@@ -60,6 +65,7 @@ impl Pointer {
             && self.sequence == event.sequence
             && self.time == event.time
             && self.shard == event.shard
+            && self.snapshot_id.as_deref() == event.snapshot_id.as_deref()
             && self.keys == event.keys
     }
 }

@@ -2,6 +2,12 @@
 //!
 //! An object is named after the change in it: the day of its `cdc_time`, its shard and its sequence number. So storing it again, after a
 //! restart or a lost answer, writes the same bytes to the same name, and nothing has to be looked up first.
+//!
+//! A row of a snapshot has no sequence number; its event id stands for its key in its snapshot. A segment that is read again after a crash may find
+//! the item changed: then the later version takes the place of the earlier one, and both of their pointers lead to it. It is as good a row of the
+//! snapshot, since it is no older.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -11,20 +17,20 @@ use tokio_util::sync::CancellationToken;
 use super::Lake;
 use super::error::{LakeError, Problem};
 use super::layout::HourPartition;
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::retry::{RetryPolicy, retry};
 
 impl Lake {
     /// Stores `line`, which is the whole of `event`; durable when this returns. Returns where it is, below the table's folder:
-    /// `claims/dt=2026-11-21/<shard>-<40 digits>.json`.
+    /// `claims/dt=2026-11-21/<shard>-<40 digits>.json`, or with the event id for a row of a snapshot.
     pub async fn store_claim(&self, event: &ChangeEvent<'_>, line: &[u8]) -> Result<String, LakeError> {
         let refused = |reason: String| LakeError::new(format!("store a claim of shard {}", event.shard), Problem::Event(reason));
-        if event.operation == Operation::Snapshot {
-            // All rows of a snapshot have the sequence number zero: one would overwrite the other.
-            return Err(refused("a snapshot's row has no position to be named after".to_owned()));
-        }
         let day = HourPartition::containing(event.time).map_err(|error| refused(format!("its time is impossible: {error}")))?;
-        let location = self.layout.claim(day, &ShardId::new(event.shard.as_ref()), Position::from(event.sequence));
+        let identity: Cow<'_, str> = match event.snapshot_id {
+            Some(_) => Cow::Borrowed(&event.event_id),
+            None => Cow::Owned(Position::from(event.sequence).padded()),
+        };
+        let location = self.layout.claim(day, &ShardId::new(event.shard.as_ref()), &identity);
         let payload = PutPayload::from(Bytes::copy_from_slice(line));
         let store = || async {
             let stored = self.store.store.put(&location, payload.clone()).await;

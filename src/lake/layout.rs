@@ -5,7 +5,7 @@
 //! <prefix>/<table>/changes/dt=YYYY-MM-DD/hr=HH/<shard>-<position>.parquet   or .json.gz
 //! <prefix>/<table>/snapshots/<snapshot id>.json
 //! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<position or hash>.json
-//! <prefix>/<table>/claims/dt=YYYY-MM-DD/<shard>-<position>.json
+//! <prefix>/<table>/claims/dt=YYYY-MM-DD/<shard>-<position or event id>.json
 //! <prefix>/<table>/parts/<snapshot id>/...                      what is noted of a snapshot on the way
 //! ```
 //!
@@ -185,9 +185,9 @@ impl Layout {
         self.below("claims")
     }
 
-    /// A change that is too large for the stream, whole.
-    pub fn claim(&self, day_of: HourPartition, shard: &ShardId, position: Position) -> Path {
-        self.below(&format!("claims/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), position.padded()))
+    /// A change that is too large for the stream, whole: by its position in the table's stream, or by its event id where it has none.
+    pub fn claim(&self, day_of: HourPartition, shard: &ShardId, identity: &str) -> Path {
+        self.below(&format!("claims/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
     }
 
     fn below(&self, name: &str) -> Path {

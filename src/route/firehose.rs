@@ -9,6 +9,11 @@
 //! - **Once.** When a call fails as a whole nobody knows what of it was taken; it is sent again, and what is read again after a crash is too. Copies
 //!   of an event have the same `cdc_event_id`.
 //!
+//! - **When.** Rows of snapshots are events like changes, but no line tells that the last one has arrived: Firehose tells nobody what it has delivered.
+//!   A snapshot counts as arrived when the buffering interval of the delivery stream has passed since its last row was acknowledged, and a minute
+//!   more. That is what the service gives as a hint and not as a promise: where it cannot deliver, and tries again for up to a day, rows may come
+//!   behind the snapshot's marker.
+//!
 //! Several events share a Firehose record where that makes the bill smaller and the delivery stream does not look into records
 //! (`plan`). An event that is too large for a record leaves a pointer to a claim in the lake, or goes to quarantine. Whoever reads what
 //! Firehose has delivered follows the pointers: `cdc_claim_check` is the claim's place below the table's folder of the lake.
@@ -21,9 +26,11 @@ mod writer;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
+use tokio_util::sync::CancellationToken;
 
 use super::budget::MemoryBudget;
 use super::counters::RouteCounters;
@@ -31,8 +38,14 @@ use super::{Announcement, Arrival, Route, RouteError, ShardWriter};
 use crate::config::{FirehoseSettings, Packing};
 use crate::event::{Position, ShardId};
 use crate::lake::Lake;
+use crate::retry::{RetryPolicy, retry};
 use delivery::DeliveryStream;
 use writer::{FirehoseWriter, Target};
+
+/// The longest buffering interval that S3 as a destination can have (Amazon Data Firehose Quota).
+const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
+/// For the delivery itself: converting, compressing, writing.
+const DELIVERY: Duration = Duration::from_mins(1);
 
 /// Sends changes to a Firehose delivery stream.
 pub struct FirehoseRoute {
@@ -81,7 +94,12 @@ impl Route for FirehoseRoute {
         Ok(Box::new(FirehoseWriter::new(Arc::clone(&self.target), shard.clone(), after, &self.budget)))
     }
 
-    async fn announce(&self, _: &Announcement<'_>) -> Result<Arrival, RouteError> {
-        Ok(Arrival::Within(std::time::Duration::from_mins(15)))
+    async fn announce(&self, snapshot: &Announcement<'_>) -> Result<Arrival, RouteError> {
+        let told = retry(RetryPolicy::START_UP, &CancellationToken::new(), || self.target.stream.gathers_for()).await;
+        let gathers_for = told.unwrap_or_else(|error| {
+            tracing::warn!(snapshot = snapshot.id, %error, "the delivery stream cannot be described; the longest interval is taken for its own");
+            None
+        });
+        Ok(Arrival::Within(gathers_for.unwrap_or(LONGEST_INTERVAL) + DELIVERY))
     }
 }

@@ -15,9 +15,14 @@
 //!
 //! A change that is too large for a record goes to the lake, with a pointer in the stream, or to quarantine, as configured.
 //!
+//! Rows of snapshots are events like changes. Behind the last one each open shard gets a marker: a line with the metadata of an event whose `cdc_op` is
+//! SNAPSHOT_END, with the snapshot's id and start, with the shard that it was meant for (`cdc_shard`) and its hash keys (`cdc_hash_range`), and
+//! without the keys of any item. A reader that is not headwater's must expect it among the events and may pass it over. Markers may be repeated.
+//!
 //! In reading order: `plan` (pure) says what a call carries, `verdict` (pure) what the answers mean, `backoff` who has to wait; `writer` makes
-//! the calls; `service` is what is needed of Kinesis, `shards` the shared map of its shards.
+//! the calls; `announce` sends the markers; `service` is what is needed of Kinesis, `shards` the shared map of its shards.
 
+mod announce;
 mod backoff;
 mod plan;
 mod service;
@@ -146,7 +151,10 @@ impl Route for KinesisRoute {
         Ok(Box::new(KinesisWriter::new(Arc::clone(&self.shared), shard.clone(), after)))
     }
 
-    async fn announce(&self, _: &Announcement<'_>) -> Result<Arrival, RouteError> {
+    async fn announce(&self, snapshot: &Announcement<'_>) -> Result<Arrival, RouteError> {
+        // Where Kinesis spreads records by itself, it does not put a marker where it belongs either.
+        self.shared.check_distribution(Some(RetryPolicy::START_UP)).await?;
+        announce::announce(&self.shared, snapshot).await?;
         Ok(Arrival::Noted)
     }
 }

@@ -6,10 +6,26 @@
 //! starts. That is what *land-once* rests on, so skipped records move no position by themselves. They are covered by the run that the
 //! next change lands in, and read again after a restart before that.
 //!
-//! Before the first change after opening, after a rewind and after a change of hour, a writer lists what the shard has in that hour
-//! already: after a lost lease table it hops from object to object instead of landing their changes again.
+//! Before the first change after opening, after a rewind and in another hour, a writer lists what the shard has in that hour already: after a
+//! lost lease table it hops from object to object instead of landing their changes again.
+//!
+//! # Rows of snapshots
+//!
+//! A segment of a snapshot is written like a shard, and where a stream is delivered, a shard has both: changes of the present hour, and rows whose
+//! time is the snapshot's start. A row **joins the run that is open** unless the run's hour is before the row's own, so that rows and changes that
+//! alternate share an object; the readers of a snapshot look at its rows from its first hour on. A run that begins with a row has the row's hour. So
+//! the name of an object follows from the position that it starts behind and from the record that comes first there, whatever follows: of two
+//! processes at one position one wins, and *land-once* holds for rows as it does for changes. What is short of that:
+//!
+//! - Rows that alternate with changes of an earlier hour than the snapshot's start share no run with them, and each turn is an object. That
+//!   lasts as long as capture was behind by an hour when the snapshot began.
+//! - A writer that starts neither at the beginning nor where another one ended, as after a lost lease table *and* a trimmed stream, finds objects
+//!   that hold its first rows only in the hours that it has listed: not one of a later hour, which the rows have joined. Such rows, up to the next
+//!   change at most, land again. They are copies with the same event id and the same content, and change nothing for whoever takes one row of a
+//!   snapshot for each key, as `current` does.
 
-use std::collections::VecDeque;
+mod listings;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +33,10 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use self::listings::{Hours, Listings};
 use super::budget::{Admission, MemoryBudget, Share};
 use super::{Announcement, Arrival, Progress, Route, RouteError, ShardWriter};
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{ChangeKey, ClosedRun, Commit, HourPartition, Lake, LakeError, OpenRun, Problem};
 use crate::retry::{RetryPolicy, retry};
 
@@ -48,7 +65,7 @@ impl Route for LakeRoute {
             shard: shard.clone(),
             position: after,
             seen: after,
-            listed: None,
+            listings: Listings::default(),
             run: Run::None,
             share: self.budget.share(),
         }))
@@ -66,16 +83,10 @@ struct LakeWriter {
     position: Position,
     /// The last record that was taken or skipped.
     seen: Position,
-    /// What the shard had in the current hour when the hour was listed.
-    listed: Option<Listed>,
+    /// What the shard had in the hours of late when they were listed.
+    listings: Listings,
     run: Run,
     share: Share,
-}
-
-/// Objects of one hour that start at or after the position of the first change looked up in it.
-struct Listed {
-    partition: HourPartition,
-    ahead: VecDeque<ChangeKey>,
 }
 
 enum Run {
@@ -96,18 +107,19 @@ enum Run {
 #[async_trait]
 impl ShardWriter for LakeWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if position <= self.seen && event.operation != Operation::Snapshot {
+        if position <= self.seen {
             return Ok(Progress::Unchanged);
         }
-        let partition = self.partition_of(event)?;
+        let hours = self.hours_of(event)?;
+        self.listings.list(&self.lake, &self.shard, hours.own()).await?;
         let mut progress = Progress::Unchanged;
-        if self.must_close_before(partition, position) {
+        if self.must_close_before(hours, position) {
             progress = self.close().await?;
         }
         if let Progress::Rewind(_) = progress {
             return Ok(progress);
         }
-        if let Some(last) = self.landed(partition, position).await? {
+        if let Some(last) = self.listings.covering(&self.lake, hours, position).await? {
             return Ok(self.rewind(last));
         }
         if self.share.admit().await == Admission::CloseOwn {
@@ -116,7 +128,7 @@ impl ShardWriter for LakeWriter {
                 return Ok(progress);
             }
         }
-        self.take(position, event, partition)?;
+        self.take(position, event, hours.own())?;
         if self.is_full() {
             progress = later(progress, self.close().await?);
         }
@@ -165,51 +177,27 @@ impl ShardWriter for LakeWriter {
 }
 
 impl LakeWriter {
-    fn partition_of(&self, event: &ChangeEvent<'_>) -> Result<HourPartition, LakeError> {
-        let refused = |reason: String| LakeError::new(format!("take a change of shard {}", self.shard), Problem::Event(reason));
-        if event.operation == Operation::Snapshot {
-            // Snapshot rows have no position in a shard, which is what objects of changes are named by.
-            return Err(refused("a snapshot's row does not belong to a shard".to_owned()));
-        }
-        HourPartition::containing(event.time).map_err(|error| refused(error.to_string()))
+    fn hours_of(&self, event: &ChangeEvent<'_>) -> Result<Hours, LakeError> {
+        let own = HourPartition::containing(event.time)
+            .map_err(|error| LakeError::new(format!("take a change of shard {}", self.shard), Problem::Event(error.to_string())))?;
+        Ok(if event.snapshot_id.is_some() { Hours::From(own) } else { Hours::Only(own) })
     }
 
-    /// Whether the run must end before this change: it belongs to another hour, or another process's object begins in between, or
+    /// Whether the run must end before this record: the record belongs to another hour, or another process's object begins in between, or
     /// the run is closed already and waits for its commit.
-    fn must_close_before(&self, partition: HourPartition, position: Position) -> bool {
+    fn must_close_before(&self, hours: Hours, position: Position) -> bool {
         match &self.run {
             Run::None => false,
             Run::Closed { .. } | Run::Broken => true,
-            Run::Open { run, .. } => {
-                let meets = |listed: &Listed| listed.ahead.front().is_some_and(|key| key.after < position);
-                run.key().partition != partition || self.listed.as_ref().is_some_and(meets)
-            }
+            Run::Open { run, .. } => !hours.contain(run.key().partition) || self.listings.meet(hours, position),
         }
     }
 
-    /// Where the committed object ends that holds the change already, if one does.
-    async fn landed(&mut self, partition: HourPartition, position: Position) -> Result<Option<Position>, LakeError> {
-        let listed = match &mut self.listed {
-            Some(listed) if listed.partition == partition => listed,
-            _ => {
-                let runs = self.lake.runs(&self.shard, partition).await?;
-                self.listed.insert(Listed { partition, ahead: runs.into() })
-            }
-        };
-        let passed = listed.ahead.partition_point(|key| key.after < position);
-        if passed == 0 {
-            return Ok(None);
-        }
-        let landed = self.lake.covering(&listed.ahead.make_contiguous()[..passed], position).await?;
-        // Only now: had the reading failed, these would have to be looked at again.
-        listed.ahead.drain(..passed);
-        Ok(landed)
-    }
-
-    fn take(&mut self, position: Position, event: &ChangeEvent<'_>, partition: HourPartition) -> Result<(), LakeError> {
+    /// Adds the record to the run that is open, or to one that begins with it, in its own hour.
+    fn take(&mut self, position: Position, event: &ChangeEvent<'_>, own: HourPartition) -> Result<(), LakeError> {
         if let Run::None = self.run {
             let format = self.lake.settings().format;
-            let key = ChangeKey { partition, shard: self.shard.clone(), after: self.position, format };
+            let key = ChangeKey { partition: own, shard: self.shard.clone(), after: self.position, format };
             self.run = Run::Open { run: self.lake.begin(key)?, since: Instant::now() };
         }
         if let Run::Open { run, .. } = &mut self.run {
@@ -271,7 +259,7 @@ impl LakeWriter {
     fn rewind(&mut self, last: Position) -> Progress {
         self.run = Run::None;
         self.share.hold(0);
-        self.listed = None;
+        self.listings.clear();
         self.position = last;
         self.seen = last;
         Progress::Rewind(last)

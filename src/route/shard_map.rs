@@ -45,6 +45,12 @@ impl HashKey {
     }
 }
 
+impl From<HashKey> for u128 {
+    fn from(key: HashKey) -> Self {
+        key.0
+    }
+}
+
 /// The decimal number, as Kinesis writes it.
 impl fmt::Display for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,6 +172,23 @@ impl ShardMap {
         self.ranges.get(shard).copied()
     }
 
+    /// Every shard with its hash keys, by their first one.
+    pub fn shards(&self) -> impl Iterator<Item = (&ShardId, HashRange)> {
+        self.places.iter().map(|place| (&place.shard, place.range))
+    }
+
+    /// Whether each hash key has one shard, and no shard has hash keys of another one: not so in a listing from amid a reshard.
+    pub fn is_whole(&self) -> bool {
+        let mut next = Some(0);
+        for (_, range) in self.shards() {
+            if next != Some(range.start.0) {
+                return false;
+            }
+            next = range.end.0.checked_add(1);
+        }
+        next.is_none()
+    }
+
     /// How many shards there are.
     pub fn len(&self) -> usize {
         self.places.len()
@@ -284,6 +307,17 @@ mod tests {
         assert_eq!(shard_of(&map(&[("a", 0, 9), ("a", 0, 9)]), 5), Some("a"));
     }
 
+    #[test]
+    fn a_map_with_a_gap_or_an_overlap_is_not_whole() {
+        assert!(map(&[("a", 0, 9), ("b", 10, u128::MAX)]).is_whole());
+        assert!(!map(&[("a", 0, 9), ("b", 11, u128::MAX)]).is_whole());
+        assert!(!map(&[("a", 0, 9), ("b", 9, u128::MAX)]).is_whole());
+        assert!(!map(&[("a", 1, u128::MAX)]).is_whole());
+        assert!(!map(&[("a", 0, u128::MAX - 1)]).is_whole());
+        assert!(!map(&[("parent", 0, u128::MAX), ("child", 0, u128::MAX)]).is_whole());
+        assert!(!ShardMap::default().is_whole());
+    }
+
     proptest! {
         #[test]
         fn a_partition_key_is_one_that_kinesis_takes(key in vec("\\PC{0,130}", 0..4)) {
@@ -302,6 +336,8 @@ mod tests {
             let ends = cuts.iter().map(|cut| cut - 1).chain([u128::MAX]);
             let ranges: Vec<_> = starts.zip(ends).map(|(start, end)| HashRange { start: HashKey(start), end: HashKey(end) }).collect();
             let map = ShardMap::new(ranges.iter().rev().enumerate().map(|(n, range)| (ShardId::new(n.to_string()), *range)));
+            prop_assert!(map.is_whole());
+            prop_assert_eq!(map.shards().map(|(_, range)| range).collect::<Vec<_>>(), ranges.clone());
             for key in keys.into_iter().map(HashKey).chain(ranges.iter().flat_map(|range| [range.start, range.end])) {
                 let shard = map.shard_of(key);
                 prop_assert!(shard.is_some_and(|shard| map.range(shard).is_some_and(|range| range.contains(key))));

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use futures::TryStreamExt;
 use headwater::contract::{Column, ColumnType, ContractId, TableSchema};
 use headwater::event::encode::Decimals;
-use headwater::event::{AttributeType, Cell, ChangeEvent, Operation, Position, ShardId, Side};
+use headwater::event::{AttributeType, Cell, ChangeEvent, Operation, Position, SequenceNumber, ShardId, Side};
 use headwater::lake::{Format, Lake, LakeLocation, LakeSettings, LakeStore};
 use headwater::route::budget::MemoryBudget;
 use headwater::route::lake::LakeRoute;
@@ -46,6 +46,19 @@ pub(super) struct Row {
     pub(super) price: Option<String>,
     pub(super) old_price: Option<String>,
     pub(super) changed: Vec<String>,
+}
+
+impl Row {
+    /// The number in its key.
+    pub(super) fn number(&self) -> u64 {
+        self.key.strip_prefix("order-").unwrap().parse().unwrap()
+    }
+
+    /// The hour whose folder it is in, as `dt=…/hr=…`.
+    pub(super) fn hour(&self) -> &str {
+        let (_, name) = self.object.split_once("/changes/").unwrap();
+        name.rsplit_once('/').unwrap().0
+    }
 }
 
 impl Bench {
@@ -122,6 +135,13 @@ impl Bench {
             }
         }
         rows
+    }
+
+    /// The numbers in the keys of all rows, sorted: those of changes and those of snapshots' rows.
+    pub(super) async fn keys(&self) -> Vec<u64> {
+        let mut keys: Vec<u64> = self.rows().await.iter().map(Row::number).collect();
+        keys.sort_unstable();
+        keys
     }
 
     pub(super) async fn landed(&self) -> Vec<u64> {
@@ -205,6 +225,18 @@ pub(super) fn insert_at(number: u64, time: i64) -> ChangeEvent<'static> {
         keys: vec![format!("order-{number}").into()],
         new: Some(Side { cells: vec![Cell::Decimal(PRICE)], extra: None, misfits: 0 }),
         old: None,
+    }
+}
+
+/// A row of a snapshot that started at `time`. Its number is in its event id and its key alone.
+pub(super) fn snapshot_row(number: u64, time: i64) -> ChangeEvent<'static> {
+    ChangeEvent {
+        operation: Operation::Snapshot,
+        sequence: SequenceNumber::ZERO,
+        shard: "snapshot-s-00000".into(),
+        snapshot_id: Some("s".into()),
+        changed: Vec::new(),
+        ..insert_at(number, time)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Land-once under random histories: crashes, hand-overs, zombies and lost lease tables against "every change is in one object".
+//! Land-once under random histories: crashes, hand-overs, zombies and lost lease tables against "every change is in one object". Rows of snapshots,
+//! which lie in their snapshot's hour or a later one, come amid the changes.
 
-use headwater::event::Position;
-use headwater::lake::{Format, LakeSettings};
+use headwater::event::{ChangeEvent, Position};
+use headwater::lake::{Format, HourPartition, LakeSettings};
 use headwater::route::{Progress, ShardWriter};
 use proptest::prelude::*;
 
-use super::bench::{Bench, HOUR, THREE_O_CLOCK, insert_at, position};
+use super::bench::{Bench, HOUR, Row, THREE_O_CLOCK, insert_at, position, snapshot_row};
 
 /// One record of the shard.
 #[derive(Debug, Clone)]
@@ -14,6 +15,14 @@ struct Record {
     time: i64,
     /// It goes to quarantine and has no row.
     poison: bool,
+    /// It is a row of a snapshot that started at its time.
+    of_snapshot: bool,
+}
+
+impl Record {
+    fn event(&self) -> ChangeEvent<'static> {
+        if self.of_snapshot { snapshot_row(self.number, self.time) } else { insert_at(self.number, self.time) }
+    }
 }
 
 /// What happens next to one of the processes.
@@ -89,7 +98,7 @@ impl World {
             if record.poison {
                 state.writer.skip(position(record.number));
             } else {
-                let progress = state.writer.append(position(record.number), &insert_at(record.number, record.time)).await.unwrap();
+                let progress = state.writer.append(position(record.number), &record.event()).await.unwrap();
                 self.progressed(process, progress);
             }
         }
@@ -139,25 +148,36 @@ impl World {
     }
 
     async fn every_change_is_in_one_object(&self) -> Result<(), TestCaseError> {
-        let mut landed = self.bench.rows().await.iter().map(|row| (row.sequence, row.object.clone())).collect::<Vec<_>>();
-        landed.sort();
-        let numbers: Vec<_> = landed.iter().map(|(number, _)| *number).collect();
-        let expected: Vec<_> = self.records.iter().filter(|record| !record.poison).map(|record| record.number).collect();
-        prop_assert_eq!(numbers, expected, "{:#?}", landed);
+        let mut landed = self.bench.rows().await;
+        landed.sort_by_key(Row::number);
+        let numbers: Vec<_> = landed.iter().map(Row::number).collect();
+        let with_rows: Vec<_> = self.records.iter().filter(|record| !record.poison).collect();
+        prop_assert_eq!(numbers, with_rows.iter().map(|record| record.number).collect::<Vec<_>>(), "{:#?}", landed);
+        for (row, record) in landed.iter().zip(with_rows) {
+            let own = HourPartition::containing(record.time).unwrap().to_string();
+            prop_assert!(row.hour() == own || record.of_snapshot && row.hour() > own.as_str(), "{:?} of {}", row, own);
+        }
         Ok(())
     }
 }
 
+/// Two snapshots: one of an hour ago, one of the hour to come.
+const STARTS: [i64; 2] = [THREE_O_CLOCK - HOUR, THREE_O_CLOCK + HOUR];
+
 fn records() -> impl Strategy<Value = Vec<Record>> {
     // Mostly a slow clock, now and then an hour on, seldom an hour back.
     let pace = prop_oneof![8 => Just(1), 2 => Just(HOUR), 1 => Just(-HOUR)];
-    prop::collection::vec((1..3_u64, pace, prop::bool::weighted(0.15)), 1..60).prop_map(|gaps| {
+    // A third of them rows, mostly of the first snapshot.
+    let start = prop_oneof![6 => Just(None), 2 => Just(Some(STARTS[0])), 1 => Just(Some(STARTS[1]))];
+    prop::collection::vec((1..3_u64, pace, prop::bool::weighted(0.15), start), 1..60).prop_map(|gaps| {
         let (mut number, mut time) = (0, THREE_O_CLOCK);
         gaps.into_iter()
-            .map(|(gap, pace, poison)| {
+            .map(|(gap, pace, poison, start)| {
                 number += gap;
-                time += pace;
-                Record { number, time, poison }
+                if start.is_none() {
+                    time += pace;
+                }
+                Record { number, time: start.unwrap_or(time), poison, of_snapshot: start.is_some() }
             })
             .collect()
     })
@@ -221,6 +241,37 @@ proptest! {
                 world.step(step).await;
             }
             world.finish().await;
+            world.every_change_is_in_one_object().await
+        })?;
+    }
+
+    #[test]
+    fn rows_that_alternate_with_changes_take_few_objects(
+        kinds in prop::collection::vec(any::<bool>(), 1..120),
+        flushes in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        format in format(),
+    ) {
+        block_on(async {
+            let mut flushes: Vec<_> = flushes.iter().map(|at| at.index(kinds.len())).collect();
+            flushes.sort_unstable();
+            flushes.dedup();
+            let records = (1..).zip(&kinds).map(|(number, of_snapshot)| {
+                let time = if *of_snapshot { THREE_O_CLOCK - HOUR } else { THREE_O_CLOCK };
+                Record { number, time, poison: false, of_snapshot: *of_snapshot }
+            });
+            let mut world = World::new(records.collect(), format);
+            world.settings.max_size = u64::MAX;
+            world.start(0, 0).await;
+            for at in &flushes {
+                let next = world.processes[0].as_ref().map_or(0, |process| process.next);
+                world.read(0, at - next).await;
+                world.flush(0).await;
+            }
+            world.read(0, usize::MAX).await;
+            world.flush(0).await;
+            // A run ends when it is flushed, and once where it began with a row.
+            let objects = world.bench.objects().await.len();
+            prop_assert!(objects <= 2 * (flushes.len() + 1), "{} objects with {} flushes", objects, flushes.len());
             world.every_change_is_in_one_object().await
         })?;
     }

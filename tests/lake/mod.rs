@@ -7,3 +7,4 @@ mod failures;
 mod histories;
 mod pacing;
 pub(crate) mod s3;
+mod snapshots;

@@ -6,13 +6,16 @@ use crate::consumer::page::{Record, Unreadable};
 use crate::consumer::watermark::Watermark;
 use crate::consumer::{ConsumerError, RETENTION_MARGIN, Trimming};
 use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::PoisonRecord;
+use crate::lake::{Part, PoisonRecord};
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::held::Hold;
 use crate::mutant::{self, Mutant};
-use crate::route::{Progress, ShardWriter};
+use crate::route::{Progress, RouteError, ShardWriter};
 use crate::stream::IteratorStart;
 use crate::stream::reader::{RawPage, ShardReader};
+
+/// The first row of a snapshot comes at least this long after the snapshot's start, which lies before it by more than that (in seconds).
+const ROWS_BEHIND_START: i64 = 60;
 
 /// Where the work on a shard stands.
 pub(super) struct ShardProgress<'t> {
@@ -70,6 +73,13 @@ impl ShardProgress<'_> {
                 },
                 here => here,
             };
+            if let Record::Marker { position, snapshot, started_at, part } = record {
+                match self.announced(position, &snapshot, started_at, part).await? {
+                    Flushed::Whole => continue,
+                    Flushed::Rewound => return Ok(Next::Page),
+                    Flushed::Lost => return Ok(Next::Lost),
+                }
+            }
             let written = self.record(record).await?;
             let rewound = matches!(written, Progress::Rewind(_));
             if self.apply(written).await? == Hold::Lost {
@@ -107,9 +117,13 @@ impl ShardProgress<'_> {
     async fn record(&mut self, record: Record<'_>) -> Result<Progress, ConsumerError> {
         match record {
             Record::Change { position, time, event } => self.change(position, time, &event).await,
-            Record::Elsewhere { position, .. } => {
+            Record::Elsewhere { position, .. } | Record::Marker { position, .. } => {
                 Err(AwsError::of("GetRecords", Failure::Invalid, format!("the change at {position} leads from one place to the next"))
                     .into())
+            }
+            Record::Void { position } => {
+                self.pass(position);
+                Ok(Progress::Unchanged)
             }
             Record::Poison { position, time, event_id, raw, reason } => {
                 // A record without a time of its own is filed under the day it was found.
@@ -118,18 +132,39 @@ impl ShardProgress<'_> {
                 let record = PoisonRecord { shard: &shard, position, event_id: event_id.as_deref(), raw: &raw, reason: &reason, time };
                 self.quarantine(&record).await?;
                 if let Some(position) = position {
-                    self.read = Some(position);
-                    self.writer.skip(position);
+                    self.pass(position);
                 }
                 Ok(Progress::Unchanged)
             }
         }
     }
 
+    /// A record that has no row here is dealt with.
+    fn pass(&mut self, position: Position) {
+        self.read = Some(position);
+        self.writer.skip(position);
+    }
+
+    /// A part of a snapshot stands before this record: once it is durable, that is noted where the snapshot is completed. A record that is read
+    /// again is noted again, which changes nothing.
+    async fn announced(&mut self, position: Position, snapshot: &str, started_at: i64, part: Part) -> Result<Flushed, ConsumerError> {
+        let flushed = self.flush().await?;
+        if flushed != Flushed::Whole {
+            return Ok(flushed);
+        }
+        if self.not_before.is_some_and(|wanted| wanted > started_at + ROWS_BEHIND_START) {
+            tracing::warn!(shard = %self.shard, snapshot, "this stage began to read amid the snapshot, which cannot complete: start another one");
+        } else {
+            self.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
+            tracing::info!(shard = %self.shard, snapshot, "every row of the snapshot that belongs to this shard is durable");
+        }
+        self.pass(position);
+        Ok(Flushed::Whole)
+    }
+
     async fn change(&mut self, position: Position, time: i64, event: &ChangeEvent<'_>) -> Result<Progress, ConsumerError> {
         if self.not_before.is_some_and(|wanted| time < wanted) {
-            self.read = Some(position);
-            self.writer.skip(position);
+            self.pass(position);
             return Ok(Progress::Unchanged);
         }
         self.check_order(position).await?;

@@ -6,19 +6,21 @@ use super::cell::{boolean, cell, expected, expected_text, text, text_of};
 use super::error::{kind_of, shown};
 use super::{ParseError, Parsed, Pointer};
 use crate::contract::{Column, TableSchema};
-use crate::event::encode::{OLD_PREFIX, TIME_PLACES};
+use crate::event::encode::{OLD_PREFIX, SNAPSHOT_END, SnapshotEnd, TIME_PLACES};
 use crate::event::typed_json::Text;
 use crate::event::{Cell, ChangeEvent, Operation, SequenceNumber, Side, instant};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const TEXT: &str = "Unicode text";
 const EXTRA: &str = "cdc_extra";
+const CLAIM_CHECK: &str = "cdc_claim_check";
+const HASH_RANGE: &str = "cdc_hash_range";
 
 /// What has been read of a line.
 pub(super) struct Row<'s> {
     schema: &'s TableSchema,
     event_id: Option<String>,
-    operation: Option<Operation>,
+    kind: Option<Kind>,
     sequence: Option<SequenceNumber>,
     time: Option<i64>,
     table: Option<()>,
@@ -27,9 +29,17 @@ pub(super) struct Row<'s> {
     ttl_delete: Option<bool>,
     changed: Option<Vec<Cow<'static, str>>>,
     location: Option<String>,
+    hash_range: Option<(u128, u128)>,
     keys: Vec<Option<String>>,
     new: OpenSide,
     old: OpenSide,
+}
+
+/// What a line is about, by its `cdc_op`.
+#[derive(Clone, Copy)]
+enum Kind {
+    Change(Operation),
+    SnapshotEnd,
 }
 
 /// What has been read of one side.
@@ -48,7 +58,7 @@ impl<'s> Row<'s> {
         Self {
             schema,
             event_id: None,
-            operation: None,
+            kind: None,
             sequence: None,
             time: None,
             table: None,
@@ -57,6 +67,7 @@ impl<'s> Row<'s> {
             ttl_delete: None,
             changed: None,
             location: None,
+            hash_range: None,
             keys: vec![None; schema.keys.len()],
             new: side(""),
             old: side(OLD_PREFIX),
@@ -69,8 +80,8 @@ impl<'s> Row<'s> {
         match name {
             "cdc_event_id" => metadata(&mut self.event_id, "cdc_event_id", raw, TEXT, owned()),
             "cdc_op" => {
-                let operation = text(raw).and_then(|name| operation(&name));
-                metadata(&mut self.operation, "cdc_op", raw, "INSERT, MODIFY, REMOVE or SNAPSHOT", operation)
+                let kind = text(raw).and_then(|name| kind(&name));
+                metadata(&mut self.kind, "cdc_op", raw, "INSERT, MODIFY, REMOVE, SNAPSHOT or SNAPSHOT_END", kind)
             }
             "cdc_sequence" => {
                 let sequence = text(raw).and_then(|digits| digits.parse().ok().filter(|it: &SequenceNumber| it.padded() == digits));
@@ -96,9 +107,13 @@ impl<'s> Row<'s> {
                 let changed = names.map(|names| names.into_iter().map(|Text(name)| Cow::Owned(name.into_owned())).collect());
                 metadata(&mut self.changed, "cdc_changed", raw, "a list of attribute names", changed)
             }
-            "cdc_claim_check" => {
+            CLAIM_CHECK => {
                 let location = owned().filter(|location| stays_below(location));
-                metadata(&mut self.location, "cdc_claim_check", raw, "a location below the table's folder", location)
+                metadata(&mut self.location, CLAIM_CHECK, raw, "a location below the table's folder", location)
+            }
+            HASH_RANGE => {
+                let range = text(raw).and_then(|range| hash_range(&range));
+                metadata(&mut self.hash_range, HASH_RANGE, raw, "a range of hash keys", range)
             }
             EXTRA => metadata(&mut self.new.extra, EXTRA, raw, TEXT, owned()),
             "old_cdc_extra" => metadata(&mut self.old.extra, "old_cdc_extra", raw, TEXT, owned()),
@@ -133,24 +148,44 @@ impl<'s> Row<'s> {
     /// What the line holds, once its members have all been read.
     pub(super) fn finish(mut self) -> Result<Parsed, ParseError> {
         let event_id = required(self.event_id, "cdc_event_id")?;
-        let operation = required(self.operation, "cdc_op")?;
+        let kind = required(self.kind, "cdc_op")?;
         let sequence = required(self.sequence, "cdc_sequence")?;
         let time = required(self.time, "cdc_time")?;
         required(self.table, "cdc_table")?;
         let shard = required(self.shard, "cdc_shard")?;
         let ttl_delete = required(self.ttl_delete, "cdc_ttl_delete")?;
         let changed = required(self.changed, "cdc_changed")?;
-        let keys = self.schema.keys.iter().zip(self.keys).map(|(key, text)| required(text, &key.column));
-        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let none_of = |side: &OpenSide, what| match side.first_member(self.schema) {
             Some(member) => Err(ParseError::Image { what, member }),
             None => Ok(()),
         };
+        let operation = match kind {
+            Kind::Change(operation) => operation,
+            Kind::SnapshotEnd => {
+                const WHAT: &str = "the end of a snapshot";
+                for side in [&self.new, &self.old] {
+                    none_of(side, WHAT)?;
+                }
+                let key = self.schema.keys.iter().zip(&self.keys).find(|(_, text)| text.is_some()).map(|(key, _)| key.column.as_str());
+                if let Some(member) = key.or(self.location.as_ref().map(|_| CLAIM_CHECK)) {
+                    return Err(ParseError::Image { what: WHAT, member: member.to_owned() });
+                }
+                let snapshot_id = required(self.snapshot_id, "cdc_snapshot_id")?;
+                let hash_range = required(self.hash_range, HASH_RANGE)?;
+                return Ok(Parsed::Marker(SnapshotEnd { snapshot_id, time, shard, hash_range }));
+            }
+        };
+        if self.hash_range.is_some() {
+            return Err(ParseError::Unknown { member: HASH_RANGE.to_owned(), table: self.schema.table.clone() });
+        }
+        let keys = self.schema.keys.iter().zip(self.keys).map(|(key, text)| required(text, &key.column));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         if let Some(location) = self.location {
             for side in [&self.new, &self.old] {
                 none_of(side, "a pointer to a claim")?;
             }
-            return Ok(Parsed::Pointer(Pointer { location, event_id, operation, sequence, time, shard, keys }));
+            let snapshot_id = self.snapshot_id;
+            return Ok(Parsed::Pointer(Pointer { location, event_id, operation, sequence, time, shard, snapshot_id, keys }));
         }
         let new = match operation {
             Operation::Remove => {
@@ -209,8 +244,19 @@ impl OpenSide {
     }
 }
 
-fn operation(name: &str) -> Option<Operation> {
-    [Operation::Insert, Operation::Modify, Operation::Remove, Operation::Snapshot].into_iter().find(|operation| operation.as_str() == name)
+fn kind(name: &str) -> Option<Kind> {
+    if name == SNAPSHOT_END {
+        return Some(Kind::SnapshotEnd);
+    }
+    let all = [Operation::Insert, Operation::Modify, Operation::Remove, Operation::Snapshot];
+    all.into_iter().find(|operation| operation.as_str() == name).map(Kind::Change)
+}
+
+/// Both ends of a range, in the one spelling that is written.
+fn hash_range(text: &str) -> Option<(u128, u128)> {
+    let (first, last) = text.split_once('-')?;
+    let range = (first.parse().ok()?, last.parse().ok()?);
+    (range.0 <= range.1 && format!("{}-{}", range.0, range.1) == text).then_some(range)
 }
 
 /// Whether a location is one below the folder that it is relative to, however it is joined to that.

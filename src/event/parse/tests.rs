@@ -3,7 +3,7 @@ use std::error::Error as _;
 
 use super::*;
 use crate::contract::{Column, ColumnType, TimestampFormat};
-use crate::event::encode::{Decimals, write_ndjson, write_pointer};
+use crate::event::encode::{Decimals, SnapshotEnd, write_marker, write_ndjson, write_pointer};
 use crate::event::{AttributeType, Cell};
 
 fn schema() -> TableSchema {
@@ -142,7 +142,7 @@ fn whole_numbers_are_read_by_value() {
 fn metadata_that_is_wrong_is_refused_by_name() {
     for (from, to, member, expected) in [
         ("\"e-1\"", "1", "cdc_event_id", "a number that is not Unicode text"),
-        ("MODIFY", "UPSERT", "cdc_op", "a string that is not INSERT, MODIFY, REMOVE or SNAPSHOT"),
+        ("MODIFY", "UPSERT", "cdc_op", "a string that is not INSERT, MODIFY, REMOVE, SNAPSHOT or SNAPSHOT_END"),
         ("\"0000000000000000000700", "\"700", "cdc_sequence", "a string that is not a sequence number of 40 digits"),
         ("03:00:07.000", "03:00:07.001", "cdc_time", "a string that is not a time YYYY-MM-DD HH:MM:SS.000"),
         ("03:00:07.000", "03:00:07", "cdc_time", "a string that is not a time YYYY-MM-DD HH:MM:SS.000"),
@@ -279,4 +279,40 @@ fn a_claim_is_the_line_that_did_not_fit() {
     let mut claim = Vec::new();
     write_ndjson(&event, &schema(), Decimals::Number, &mut claim);
     assert_eq!(String::from_utf8(claim).unwrap(), line(r#","status":"PAID","price":12.5"#));
+}
+
+const MARKER: &str = concat!(
+    r#"{"cdc_event_id":"s-1/shardId-01","cdc_op":"SNAPSHOT_END","cdc_sequence":"0000000000000000000000000000000000000000","#,
+    r#""cdc_time":"2026-11-21 03:00:07.000","cdc_table":"orders","cdc_shard":"shardId-01","cdc_snapshot_id":"s-1","#,
+    r#""cdc_ttl_delete":false,"cdc_changed":[],"cdc_hash_range":"0-340282366920938463463374607431768211455"}"#
+);
+
+#[test]
+fn a_marker_tells_of_a_snapshot_in_a_shard() {
+    let end =
+        SnapshotEnd { snapshot_id: "s-1".to_owned(), time: 1_795_230_007, shard: "shardId-01".to_owned(), hash_range: (0, u128::MAX) };
+    let mut line = Vec::new();
+    write_marker(&end, &schema(), &mut line);
+    assert_eq!(String::from_utf8(line).unwrap(), format!("{MARKER}\n"));
+    assert_eq!(read(MARKER).unwrap(), Parsed::Marker(end));
+}
+
+#[test]
+fn a_marker_has_its_range_and_its_snapshot_and_nothing_of_an_item() {
+    for range in ["", "5", "9-5", "-5", "05-9", "+5-9", "0-340282366920938463463374607431768211456"] {
+        let wrong = MARKER.replace("0-340282366920938463463374607431768211455", range);
+        assert_eq!(refusal(&wrong), "the member 'cdc_hash_range' holds a string that is not a range of hash keys", "{range}");
+    }
+    for member in [r#","cdc_hash_range":"0-340282366920938463463374607431768211455""#, r#","cdc_snapshot_id":"s-1""#] {
+        let name = member.split('"').nth(1).unwrap();
+        assert_eq!(refusal(&MARKER.replace(member, "")), format!("the member '{name}' is missing, which every change event has"));
+    }
+    for (member, name) in
+        [(r#","id":"o-1""#, "id"), (r#","status":"PAID""#, "status"), (r#","cdc_claim_check":"claims/x""#, "cdc_claim_check")]
+    {
+        let error = refusal(&MARKER.replacen('}', &format!("{member}}}"), 1));
+        assert_eq!(error, format!("the end of a snapshot does not have the image that the member '{name}' is of"));
+    }
+    let change = refusal(&line(r#","cdc_hash_range":"0-9""#));
+    assert!(change.starts_with("the member 'cdc_hash_range' is not in this stage's schema"), "{change}");
 }

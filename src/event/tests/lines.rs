@@ -6,7 +6,7 @@ use proptest::sample::Index;
 
 use super::arbitrary::{Change, change, wire_page};
 use super::only_record;
-use crate::event::encode::{Decimals, write_ndjson, write_pointer};
+use crate::event::encode::{Decimals, SnapshotEnd, write_marker, write_ndjson, write_pointer};
 use crate::event::flatten::Flattener;
 use crate::event::parse::{ParseError, Parsed, parse_line};
 use crate::event::{Cell, ChangeEvent, Operation, SequenceNumber, Side};
@@ -183,6 +183,21 @@ proptest! {
     }
 
     #[test]
+    fn a_marker_is_read_from_its_line_as_it_was(
+        row in row(), snapshot_id in any::<String>(), ends in any::<(u128, u128)>(), damages in vec(damage(), 1..4),
+    ) {
+        let hash_range = (ends.0.min(ends.1), ends.0.max(ends.1));
+        let end = SnapshotEnd { snapshot_id, time: row.time, shard: row.shard.clone(), hash_range };
+        let mut line = Vec::new();
+        write_marker(&end, &row.change.schema, &mut line);
+        prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1), "one line");
+        prop_assert_eq!(parse_line(&line, &row.change.schema).unwrap(), Parsed::Marker(end));
+        // Damaged, it is a marker of its own at most.
+        let read = parse_line(&damaged(line, &damages), &row.change.schema);
+        prop_assert!(matches!(read, Err(_) | Ok(Parsed::Marker(_))), "{:?}", read);
+    }
+
+    #[test]
     fn a_line_that_was_cut_short_is_refused(row in row(), cut in any::<Index>()) {
         row.with_event(|event| {
             for line in [row.line(&event), row.pointer(&event)] {
@@ -201,6 +216,7 @@ proptest! {
                 match parse_line(&damaged(line, &damages), schema) {
                     Ok(Parsed::Change(event)) => prop_assert_eq!(change_of(parse_line(&row.line(&event), schema)), event),
                     Ok(Parsed::Pointer(_)) => {}
+                    Ok(Parsed::Marker(marker)) => panic!("{marker:?} of a line about {}", event.operation.as_str()),
                     Err(error) => prop_assert!(!error.to_string().is_empty()),
                 }
             }

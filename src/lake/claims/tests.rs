@@ -13,8 +13,8 @@ use object_store::{
 
 use super::*;
 use crate::contract::TableSchema;
-use crate::event::AttributeType;
 use crate::event::encode::Decimals;
+use crate::event::{AttributeType, Operation};
 use crate::lake::{Format, LakeLocation, LakeSettings, LakeStore};
 
 const LOCATION: &str = "claims/dt=2026-11-21/shardId-00000001795230000000-abc-0000000000000000000000000000000000000017.json";
@@ -199,9 +199,26 @@ async fn a_pointer_out_of_the_claims_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_claim_cannot_be_named_after_is_refused() {
+async fn rows_of_a_snapshot_are_named_by_their_event_ids() {
     let lake = lake_on(Arc::new(InMemory::new())).await;
-    for wrong in [ChangeEvent { time: -1, ..event() }, ChangeEvent { operation: Operation::Snapshot, ..event() }] {
-        assert!(matches!(lake.store_claim(&wrong, b"whole").await.unwrap_err().problem, Problem::Event(_)));
-    }
+    let row = |id: &str| ChangeEvent {
+        event_id: id.to_owned().into(),
+        operation: Operation::Snapshot,
+        sequence: crate::event::SequenceNumber::ZERO,
+        shard: "snapshot-s-00000".into(),
+        snapshot_id: Some("s".into()),
+        ..event()
+    };
+    let first = lake.store_claim(&row("5d41402a"), b"first").await.unwrap();
+    let second = lake.store_claim(&row("7d793037"), b"second").await.unwrap();
+    assert_eq!(first, "claims/dt=2026-11-21/snapshot-s-00000-5d41402a.json");
+    assert_eq!(lake.read_claim(&first).await.unwrap().as_ref(), b"first");
+    assert_eq!(lake.read_claim(&second).await.unwrap().as_ref(), b"second");
+}
+
+#[tokio::test]
+async fn a_change_of_an_impossible_time_is_refused() {
+    let lake = lake_on(Arc::new(InMemory::new())).await;
+    let wrong = ChangeEvent { time: -1, ..event() };
+    assert!(matches!(lake.store_claim(&wrong, b"whole").await.unwrap_err().problem, Problem::Event(_)));
 }

@@ -1,11 +1,14 @@
 //! A delivery stream on the AWS SDK.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_firehose::Client;
 use aws_sdk_firehose::config::retry::RetryConfig;
 use aws_sdk_firehose::types::{
-    DeliveryStreamDescription, DeliveryStreamStatus, DeliveryStreamType, DestinationDescription, ProcessorType, Record,
+    DeliveryStreamDescription, DeliveryStreamStatus, DeliveryStreamType, DestinationDescription, ExtendedS3DestinationDescription,
+    ProcessorType, Record,
 };
 use aws_smithy_types::Blob;
 use tokio_util::sync::CancellationToken;
@@ -25,11 +28,14 @@ pub(super) enum Put {
     Refused(String),
 }
 
-/// The one call that a writer makes.
+/// What the route needs of a delivery stream. Each method is tried once; errors are classified.
 #[async_trait]
 pub(super) trait PutRecordBatch: Send + Sync {
     /// Sends records; tells of each, in their order, what became of it. After an error nobody knows what was taken, unless the error is permanent.
     async fn put(&self, records: Vec<Vec<u8>>) -> Result<Vec<Put>, AwsError>;
+
+    /// For how long records are gathered before they are delivered, as the stream is set now; none where that cannot be told.
+    async fn gathers_for(&self) -> Result<Option<Duration>, AwsError>;
 }
 
 /// One delivery stream, without the SDK's retries: the writer decides by the class of the error.
@@ -89,6 +95,12 @@ impl PutRecordBatch for DeliveryStream {
         });
         Ok(put.collect())
     }
+
+    async fn gathers_for(&self) -> Result<Option<Duration>, AwsError> {
+        let described = self.describe().await?;
+        let destinations = described.destinations().iter().map(gathers_for).collect::<Option<Vec<_>>>();
+        Ok(destinations.and_then(|destinations| destinations.into_iter().max()))
+    }
 }
 
 /// What to do about a call that failed.
@@ -143,13 +155,38 @@ fn takes_records_apart(destination: &DestinationDescription) -> bool {
     let Some(s3) = destination.extended_s3_destination_description() else {
         return destination.s3_destination_description().is_none();
     };
-    let on = |enabled: Option<bool>| enabled != Some(false);
-    let converts = s3.data_format_conversion_configuration().is_some_and(|conversion| on(conversion.enabled()));
-    let partitions = s3.dynamic_partitioning_configuration().is_some_and(|partitioning| on(partitioning.enabled()));
-    let transforms = s3.processing_configuration().is_some_and(|processing| {
-        on(processing.enabled()) && processing.processors().iter().any(|processor| *processor.r#type() == ProcessorType::Lambda)
-    });
-    converts || partitions || transforms
+    converts(s3) || partitions(s3) || transforms(s3)
+}
+
+/// How long a destination gathers records; none where that is not known: elsewhere than in S3, and behind a Lambda, which has a buffer of its own.
+fn gathers_for(destination: &DestinationDescription) -> Option<Duration> {
+    let (hints, partitioned) = match (destination.extended_s3_destination_description(), destination.s3_destination_description()) {
+        (Some(s3), _) if transforms(s3) => return None,
+        (Some(s3), _) => (s3.buffering_hints(), partitions(s3)),
+        (None, Some(s3)) => (s3.buffering_hints(), false),
+        (None, None) => return None,
+    };
+    let interval = Duration::from_secs(hints?.interval_in_seconds()?.try_into().ok()?);
+    // With dynamic partitioning delivery may take half as long again (Amazon Data Firehose Developer Guide, dynamic partitioning).
+    Some(if partitioned { interval * 3 / 2 } else { interval })
+}
+
+fn converts(s3: &ExtendedS3DestinationDescription) -> bool {
+    s3.data_format_conversion_configuration().is_some_and(|conversion| is_on(conversion.enabled()))
+}
+
+fn partitions(s3: &ExtendedS3DestinationDescription) -> bool {
+    s3.dynamic_partitioning_configuration().is_some_and(|partitioning| is_on(partitioning.enabled()))
+}
+
+fn transforms(s3: &ExtendedS3DestinationDescription) -> bool {
+    s3.processing_configuration().is_some_and(|processing| {
+        is_on(processing.enabled()) && processing.processors().iter().any(|processor| *processor.r#type() == ProcessorType::Lambda)
+    })
+}
+
+fn is_on(enabled: Option<bool>) -> bool {
+    enabled != Some(false)
 }
 
 #[cfg(test)]

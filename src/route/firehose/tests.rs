@@ -2,3 +2,4 @@ mod claims;
 mod failures;
 mod pacing;
 mod script;
+mod snapshots;

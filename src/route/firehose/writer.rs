@@ -12,7 +12,7 @@ use super::plan::{BILLING_STEP, LARGEST_RECORD, plan};
 use crate::aws::AwsError;
 use crate::config::{BatchSettings, LargeRecords};
 use crate::event::encode::{write_ndjson, write_pointer};
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
 use crate::retry::{RetryPolicy, Transient as _};
@@ -67,10 +67,6 @@ struct Sent {
 #[async_trait]
 impl ShardWriter for FirehoseWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if event.operation == Operation::Snapshot {
-            let hint = "a snapshot's row does not belong to a shard: a delivery stream takes changes only".to_owned();
-            return Err(RouteError { doing: doing(&self.target.name), hint, source: None });
-        }
         if position <= self.outbox.taken() {
             return Ok(Progress::Unchanged);
         }
@@ -182,7 +178,8 @@ impl FirehoseWriter {
         let reason = format!("the event has {} bytes, and a Firehose record at most {LARGEST_RECORD}", whole.len());
         let record = PoisonRecord {
             shard: &self.shard,
-            position: Some(position),
+            // A row of a snapshot may have another position when its segment is read again.
+            position: event.snapshot_id.is_none().then_some(position),
             event_id: Some(&event.event_id),
             raw: whole,
             reason: &reason,

@@ -16,7 +16,7 @@ use super::{Shared, route_error};
 use crate::aws::AwsError;
 use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
 use crate::retry::{RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share};
@@ -25,7 +25,7 @@ use crate::route::shard_map::ShardMap;
 use crate::route::{Progress, RouteError, ShardWriter};
 
 /// What Kinesis bills: PUT payload units of 25 KiB.
-const PAYLOAD_UNIT: usize = 25 << 10;
+pub(super) const PAYLOAD_UNIT: usize = 25 << 10;
 /// About what an entry holds besides its data and its partition key.
 const ENTRY_OVERHEAD: usize = 200;
 /// How long a writer sends before it says what became durable: progress is checkpointed, and a wish to stop is seen, about so often.
@@ -91,10 +91,6 @@ struct Passed {
 #[async_trait]
 impl ShardWriter for KinesisWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if event.operation == Operation::Snapshot {
-            let hint = "a snapshot's row does not belong to a shard: a stream takes changes only".to_owned();
-            return Err(RouteError { doing: self.doing(), hint, source: None });
-        }
         if position <= self.outbox.taken() {
             return Ok(Progress::Unchanged);
         }
@@ -212,7 +208,8 @@ impl KinesisWriter {
         let reason = format!("the change has {} bytes as a record, and the stream takes {}", whole.len(), self.shared.record_limit);
         let record = PoisonRecord {
             shard: &self.shard,
-            position: Some(position),
+            // A row of a snapshot may have another position when its segment is read again.
+            position: event.snapshot_id.is_none().then_some(position),
             event_id: Some(&event.event_id),
             raw: &whole,
             reason: &reason,

@@ -68,6 +68,30 @@ async fn events_may_share_a_record_where_nobody_looks_into_it() {
 }
 
 #[tokio::test]
+async fn a_stream_says_how_long_it_gathers_records() {
+    let secs = |seconds| Some(Duration::from_secs(seconds));
+    let hints = |seconds: u64| json!({"BufferingHints": {"SizeInMBs": 128, "IntervalInSeconds": seconds}});
+    let with = |mut settings: Value, more: Value| {
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        into_s3(settings)
+    };
+    let lambda = json!({"ProcessingConfiguration": {"Enabled": true, "Processors": [{"Type": "Lambda", "Parameters": []}]}});
+    let http = json!([{"DestinationId": "d-1", "HttpEndpointDestinationDescription": {}}]);
+    for (stream, expected) in [
+        (into_s3(hints(300)), secs(300)),
+        (into_s3(hints(0)), secs(0)),
+        (with(hints(900), json!({"DynamicPartitioningConfiguration": {"Enabled": true}})), secs(1350)),
+        (with(hints(60), json!({"DataFormatConversionConfiguration": {"Enabled": true}})), secs(60)),
+        (with(hints(60), lambda), None),
+        (described("DirectPut", "ACTIVE", &http), None),
+        (described("DirectPut", "ACTIVE", &json!([])), None),
+    ] {
+        let (delivery, _) = answering([(200, stream.clone())]);
+        assert_eq!(delivery.gathers_for().await.unwrap(), expected, "{stream}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_takes_no_direct_puts_is_refused_with_the_way_out() {
     let none = json!([]);
     for (stream, hint) in [

@@ -134,14 +134,6 @@ async fn a_flush_tells_what_became_durable_before_it_waits_and_so_does_a_failure
     assert_eq!(writer.settled(), Durable(at(500)));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_row_of_a_snapshot_is_refused() {
-    let bench = Bench::new().await;
-    let row = crate::event::ChangeEvent { operation: crate::event::Operation::Snapshot, ..large(1, 1) };
-    let error = bench.writer().append(crate::event::Position::ZERO, &row).await.unwrap_err().to_string();
-    assert!(error.contains("snapshot"), "{error}");
-}
-
 fn reply() -> impl Strategy<Value = Reply> {
     prop_oneof![
         4 => Just(Take),

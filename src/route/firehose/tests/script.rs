@@ -48,6 +48,8 @@ pub(super) struct Script {
     replies: Mutex<VecDeque<Reply>>,
     made: Mutex<Vec<Made>>,
     delivered: Mutex<Vec<u8>>,
+    /// What the delivery stream says of its buffering interval.
+    pub(super) interval: Mutex<Result<Option<Duration>, Failure>>,
 }
 
 impl Script {
@@ -110,6 +112,10 @@ impl PutRecordBatch for Arc<Script> {
         }
         if let Reply::Lose = reply { Err(AwsError::of("PutRecordBatch", Failure::Unavailable, "timeout")) } else { Ok(put) }
     }
+
+    async fn gathers_for(&self) -> Result<Option<Duration>, AwsError> {
+        self.interval.lock().unwrap().map_err(|failure| AwsError::of("DescribeDeliveryStream", failure, "scripted"))
+    }
 }
 
 /// A delivery stream, a lake, and what a writer is set to.
@@ -144,6 +150,7 @@ impl Bench {
                 replies: Mutex::default(),
                 made: Mutex::default(),
                 delivered: Mutex::default(),
+                interval: Mutex::new(Ok(None)),
             }),
             lake: Arc::new(Lake::on(store, settings, Arc::new(schema)).await.unwrap()),
             counters: Arc::default(),
@@ -155,7 +162,11 @@ impl Bench {
     }
 
     pub(super) fn writer(&self) -> Box<dyn ShardWriter> {
-        let target = Target {
+        Box::new(FirehoseWriter::new(self.target(), ShardId::new("shard-1"), Position::ZERO, &self.budget))
+    }
+
+    pub(super) fn target(&self) -> Arc<Target> {
+        Arc::new(Target {
             stream: Box::new(Arc::clone(&self.script)),
             name: "lake".to_owned(),
             batch: self.batch,
@@ -163,8 +174,7 @@ impl Bench {
             large_records: self.large_records,
             lake: Arc::clone(&self.lake),
             counters: Arc::clone(&self.counters),
-        };
-        Box::new(FirehoseWriter::new(Arc::new(target), ShardId::new("shard-1"), Position::ZERO, &self.budget))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writer against a stream that does what it is told, on paused time.
 
 mod model;
+mod snapshots;
 mod stream;
 mod turns;
 

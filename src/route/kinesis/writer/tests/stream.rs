@@ -10,6 +10,8 @@ use object_store::path::Path;
 use crate::aws::{AwsError, Failure};
 use crate::config::{BatchSettings, LargeRecords};
 use crate::contract::TableSchema;
+use crate::event::encode::SnapshotEnd;
+use crate::event::parse::{Parsed, parse_line};
 use crate::event::{AttributeType, ChangeEvent, Operation, ShardId};
 use crate::lake::{Decimals, Format, Lake, LakeLocation, LakeSettings, LakeStore};
 use crate::route::aggregate::{Unpacked, unpack};
@@ -64,6 +66,8 @@ pub(super) struct State {
     pub(super) seen: Vec<Change>,
     /// Records that readers pass over.
     pub(super) passed_over: usize,
+    /// Markers that arrived, with the shard that each is on.
+    pub(super) markers: Vec<(ShardId, SnapshotEnd)>,
     /// Records no longer go by their keys.
     pub(super) auto: bool,
     /// How long a call takes.
@@ -135,6 +139,10 @@ impl State {
         let place = record.explicit_hash_key.unwrap_or_else(|| HashKey::of(&record.partition_key));
         let shard = map.shard_of(place).unwrap().clone();
         let keys = range_of(&map, &shard);
+        if let Some(marker) = marker(&record.data) {
+            self.markers.push((shard.clone(), marker));
+            return Answer::Taken(shard);
+        }
         let foreign = match unpack(&record.data) {
             Unpacked::Aggregated(users) => users.iter().any(|user| !keys.contains(HashKey::of(user.partition_key))),
             Unpacked::Plain => false,
@@ -154,6 +162,17 @@ fn range(start: u128, end: u128) -> HashRange {
 
 fn range_of(map: &ShardMap, shard: &ShardId) -> HashRange {
     map.range(shard).unwrap()
+}
+
+fn marker(data: &[u8]) -> Option<SnapshotEnd> {
+    match parse_line(data, &schema()) {
+        Ok(Parsed::Marker(marker)) => Some(marker),
+        _ => None,
+    }
+}
+
+fn schema() -> TableSchema {
+    TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::S)])
 }
 
 fn changes(record: &PlannedRecord) -> Vec<Change> {
@@ -176,7 +195,7 @@ impl PutRecords for FakeStream {
             tokio::time::sleep(takes).await;
         }
         let mut state = self.state();
-        state.calls.push(records.iter().map(changes).collect());
+        state.calls.push(records.iter().filter(|record| marker(&record.data).is_none()).map(changes).collect());
         let later = |state: &mut State| state.later.as_mut().map_or(Fate::Answered, |later| later());
         let fate = match state.fates.pop_front() {
             Some(fate) => fate,
@@ -217,7 +236,6 @@ impl PutRecords for FakeStream {
 
 /// What a writer has in common with others, for a route into the stream.
 pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: BatchSettings) -> Shared {
-    let schema = TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::S)]);
     let store = LakeStore { store: Arc::new(InMemory::new()), prefix: Path::default(), address: "memory".to_owned(), ordered: true };
     let settings = LakeSettings {
         location: LakeLocation::Folder("unused".into()),
@@ -236,7 +254,7 @@ pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: Bat
         aggregate: aggregate.then_some(50 << 10),
         record_limit: RECORD_LIMIT,
         large_records: LargeRecords::ClaimCheck,
-        lake: Arc::new(Lake::on(store, settings, Arc::new(schema)).await.unwrap()),
+        lake: Arc::new(Lake::on(store, settings, Arc::new(schema())).await.unwrap()),
         decimals: Decimals::Number,
         budget: MemoryBudget::new(1 << 30),
         counters: Arc::default(),

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use super::stream::{FakeStream, Fate, event, shared};
 use super::{BATCH, at, drain, holds, poll_when_due, take, writer, writer_of};
 use crate::aws::Failure;
-use crate::event::{Operation, Position, ShardId};
+use crate::event::{Position, ShardId};
 use crate::route::budget::MemoryBudget;
-use crate::route::kinesis::writer::{KinesisWriter, TURN};
+use crate::route::kinesis::writer::TURN;
 use crate::route::kinesis::{KinesisRoute, Shared};
 use crate::route::{Progress, Route, ShardWriter};
 
@@ -133,13 +133,4 @@ async fn a_stream_that_was_set_to_spread_records_by_itself_is_refused() {
     assert!(refused.is_some_and(|text| text.contains("USER_PARTITION_KEY")));
     stream.state().auto = false;
     route.open(&shard, Position::ZERO).await.map(drop).unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_row_of_a_snapshot_is_refused() {
-    let stream = FakeStream::new();
-    let mut writer: KinesisWriter = writer(&stream, true).await;
-    let row = crate::event::ChangeEvent { operation: Operation::Snapshot, ..event(1, "a", 1) };
-    let error = writer.append(Position::ZERO, &row).await.unwrap_err().to_string();
-    assert!(error.contains("snapshot"), "{error}");
 }
