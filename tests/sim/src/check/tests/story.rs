@@ -47,6 +47,7 @@ impl Story {
             folder: "cdc/orders".into(),
             failover: 2_000,
             kinesis,
+            closes_gaps: false,
         };
         let story = Self { journal: Journal::keeping(), checker: Checker::new(subject), now: Cell::new(NOW) };
         story.reshard(None, &["a"]);
