@@ -60,7 +60,7 @@ impl Checker {
                 self.row(entry, name, row, strays.contains(&number));
             }
         }
-        self.lake.insert(key.to_owned(), object.rows);
+        self.lake.entry(key.to_owned()).or_default().extend(object.rows);
     }
 
     /// A run of the table's stream is in the order of its sequence numbers.
