@@ -27,11 +27,19 @@ pub enum Mutant {
     AcknowledgeFailed,
     /// An aggregated record counts as delivered on whatever shard it landed.
     TrustStaleMap,
+    /// The marker of a snapshot is written when its segments are read, wherever the rows are.
+    MarkerBeforeRows,
+    /// A snapshot starts at the moment it begins to read, without a margin.
+    StartWithoutMargin,
+    /// A page of a segment is passed over.
+    SegmentSkipsPage,
+    /// A segment whose rows another worker has landed already is read on from its checkpoint, as though they had not.
+    RewindToCheckpoint,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
@@ -42,6 +50,10 @@ impl Mutant {
         Self::ResendBehind,
         Self::AcknowledgeFailed,
         Self::TrustStaleMap,
+        Self::MarkerBeforeRows,
+        Self::StartWithoutMargin,
+        Self::SegmentSkipsPage,
+        Self::RewindToCheckpoint,
     ];
 
     /// The name on the simulator's command line.
@@ -57,6 +69,10 @@ impl Mutant {
             Self::ResendBehind => "resend-behind",
             Self::AcknowledgeFailed => "acknowledge-failed",
             Self::TrustStaleMap => "trust-stale-map",
+            Self::MarkerBeforeRows => "marker-before-rows",
+            Self::StartWithoutMargin => "start-without-margin",
+            Self::SegmentSkipsPage => "segment-skips-page",
+            Self::RewindToCheckpoint => "rewind-to-checkpoint",
         }
     }
 }

@@ -44,10 +44,12 @@ impl Call<'_> {
 pub struct Quirks {
     /// GetRecords: no records this time, though there are some, and a live iterator.
     pub empty_page: bool,
-    /// GetRecords: at most this many records.
+    /// GetRecords: at most this many records. Scan, Query: at most this many items, and one at least.
     pub short_page: Option<usize>,
     /// GetRecords: the next iterator leads to the same page again.
     pub repeat_page: bool,
+    /// Reads that need not be consistent: items are found as they were so long ago (milliseconds), at most a second.
+    pub stale_read: Option<i64>,
     /// DescribeStream: shards that were opened less than this long ago (milliseconds) are not shown yet.
     pub late_listing: Option<i64>,
     /// DescribeStream: a closed shard whose children are shown still looks open.

@@ -9,15 +9,18 @@ pub mod position;
 pub mod rows;
 
 mod consumer;
+mod current;
 mod delivered;
 mod difference;
 mod findings;
 mod landing;
 mod leases;
 mod missing;
+mod snapshots;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,11 @@ use crate::sequence::Sequence;
 use consumer::{Consumer, Fate, Record};
 use findings::Findings;
 pub use findings::{Counts, Invariant, Violation};
+use rows::Row;
+use snapshots::Snapshots;
+pub use snapshots::{Snapshot, State};
 use stored::{Copy, Stored};
+use timeline::Timeline;
 
 /// What the checker has to know about the history.
 #[derive(Debug, Clone)]
@@ -46,6 +53,8 @@ pub struct Subject {
     pub failover: i64,
     /// The Kinesis stream in the path, if there is one.
     pub kinesis: Option<KinesisSubject>,
+    /// Whether a snapshot has to close every gap.
+    pub closes_gaps: bool,
 }
 
 /// What the checker has to know about Kinesis in the path.
@@ -70,6 +79,8 @@ struct Tracked {
     /// Whether it is in Kinesis, where readers take it.
     is_stored: bool,
     is_quarantined: bool,
+    /// Its object was deleted by somebody, so it may land once more.
+    is_deleted: bool,
     /// Its copies in Kinesis, in order.
     copies: Vec<Copy>,
     /// Since when a sender can know that it is there (milliseconds since the epoch).
@@ -101,9 +112,17 @@ pub struct Checker {
     items: BTreeMap<String, Vec<usize>>,
     /// The Kinesis stream in the path.
     kinesis: Option<Stored>,
+    /// What snapshots there were.
+    snapshots: Snapshots,
+    /// What the table's items were.
+    timeline: Timeline,
+    /// The rows of each object.
+    lake: BTreeMap<String, Vec<Row>>,
     /// Whole events beside the lake's changes, by name below the table's folder.
     claims: BTreeMap<String, Bytes>,
-    /// Changes made while the table had no stream, though leases told that it was being replicated.
+    /// When changes were made while the table had no stream (milliseconds since the epoch).
+    without_stream: Vec<i64>,
+    /// Those that were made though leases told that the table was being replicated.
     unstreamed: Vec<(i64, String)>,
     findings: Findings,
 }
@@ -119,7 +138,11 @@ impl Checker {
             places: BTreeMap::new(),
             items: BTreeMap::new(),
             kinesis: subject.kinesis.clone().map(kinesis),
+            snapshots: Snapshots::default(),
+            timeline: Timeline::default(),
+            lake: BTreeMap::new(),
             claims: BTreeMap::new(),
+            without_stream: Vec::new(),
             unstreamed: Vec::new(),
             findings: Findings::default(),
             subject,
@@ -187,9 +210,10 @@ impl Checker {
                 let last = range.as_ref().map(|(_, last)| last);
                 consumer_of(&mut self.capture, &mut self.kinesis, stream).page(entry, shard, last, findings);
             }
-            Event::Item { table, key, new, .. } => {
+            Event::Item { table, key, old, new } => {
                 if let Some(consumer) = leased_in(&mut self.capture, &mut self.kinesis, table) {
                     consumer.lease_write(entry, key, new.as_ref(), findings);
+                    self.item_of_snapshots(entry, table, key, old.as_ref(), new.as_ref());
                 }
             }
             Event::ConditionFailed { table, key } => {
@@ -200,9 +224,7 @@ impl Checker {
             Event::Object { bucket, key, body, replaced } if *bucket == self.subject.bucket => {
                 self.object(entry, key, body, replaced.as_ref());
             }
-            Event::Deleted { bucket, key } if *bucket == self.subject.bucket => {
-                findings.violate(Invariant::LandOnce, entry.at, format!("{} deleted {key}", entry.worker));
-            }
+            Event::Deleted { bucket, key } if *bucket == self.subject.bucket => self.deleted(entry, key),
             Event::Put(put) if self.kinesis.as_ref().is_some_and(|stored| stored.stream == put.stream) => self.put(entry, put),
             Event::Listed { stream, open_alone: true, passage } => {
                 if let Some(stored) = self.kinesis.as_mut().filter(|stored| stored.stream == *stream) {
@@ -210,6 +232,16 @@ impl Checker {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Notes on the way to a marker are of no use behind it. Everything else stays, unless somebody deletes it who is none of the service's workers.
+    fn deleted(&mut self, entry: &Entry, key: &str) {
+        if entry.worker.is_empty() {
+            self.findings.count("objects deleted by hand");
+            self.forget_object(key);
+        } else if key.strip_prefix(&self.subject.folder).is_none_or(|name| !name.starts_with("/parts/")) {
+            self.findings.violate(Invariant::LandOnce, entry.at, format!("{} deleted {key}", entry.worker));
         }
     }
 
@@ -233,8 +265,10 @@ impl Checker {
         if change.by_ttl {
             self.findings.count("changes by TTL");
         }
+        self.timeline.note(at, change);
         let Some(place) = change.place.clone() else {
             self.findings.count("changes while no stream was enabled");
+            self.without_stream.push(at);
             // The stream that leases tell of is the one that was disabled; before the first lease nothing was replicated.
             let newest = self.capture.leases.values().map(|held| held.lease.stream.as_str()).max();
             if let Some(stream) = newest.map(str::to_owned) {
@@ -246,9 +280,9 @@ impl Checker {
         let index = self.capture.take(Record { stream, shard, position, at, fate: Fate::Pending });
         self.places.insert((place.shard.clone(), place.sequence.clone()), index);
         self.items.entry(item_name(&change.key)).or_default().push(index);
-        let (has_landed, is_stored, is_quarantined) = (false, false, false);
+        let (has_landed, is_stored, is_quarantined, is_deleted) = (false, false, false, false);
         let (change, copies, acknowledged) = (change.clone(), Vec::new(), None);
-        self.changes.push(Tracked { at, change, place, has_landed, is_stored, is_quarantined, copies, acknowledged });
+        self.changes.push(Tracked { at, change, place, has_landed, is_stored, is_quarantined, is_deleted, copies, acknowledged });
     }
 }
 

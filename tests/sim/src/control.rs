@@ -30,8 +30,9 @@
 //! | `{"slow": {"pieces": 4, "ms": 100}}` | the answer's body comes in pieces, with so much time before each |
 //! | `"truncate"` | the answer's body ends in the middle |
 //! | `"empty_page"` | GetRecords: no records, and a live iterator |
-//! | `{"short_page": 3}` | GetRecords: at most so many records |
+//! | `{"short_page": 3}` | GetRecords: at most so many records; Scan, Query: at most so many items |
 //! | `"repeat_page"` | GetRecords: the next iterator leads to the same page again |
+//! | `{"stale_read": {"ms": 800}}` | Scan, Query, GetItem, BatchGetItem: unless consistent, items as they were so long ago, at most a second |
 //! | `{"late_listing": {"ms": 5000}}` | DescribeStream of DynamoDB Streams: younger shards are not shown yet |
 //! | `"parents_look_open"` | DescribeStream of DynamoDB Streams: closed shards whose children are shown look open |
 //! | `"condition_fails"` | a conditional write is refused as if somebody else had written in between |

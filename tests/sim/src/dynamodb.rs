@@ -1,8 +1,8 @@
 //! DynamoDB: tables, items, conditional writes.
 //!
 //! Every call is decided and carried out on its own, so a condition holds exactly as long as it takes to write. What differs from AWS:
-//! reads are strongly consistent, whether they ask for it or not; nothing is throttled, and batches are processed whole (faults come from
-//! outside); item counts are exact; there are no secondary indexes, no PartiQL and no backups.
+//! reads are strongly consistent, whether they ask for it or not, nothing is throttled, and batches are processed whole, unless a fault says
+//! otherwise; item counts and sizes are exact; there are no secondary indexes, no PartiQL and no backups.
 
 mod admin;
 mod batch;
@@ -11,6 +11,7 @@ mod expression;
 mod key;
 mod legacy;
 mod pages;
+mod past;
 mod read;
 mod request;
 mod table;

@@ -104,6 +104,17 @@ pub enum Event {
         /// Whether this was the shard's end.
         end: bool,
     },
+    /// A page of a table with a stream was scanned.
+    Scanned {
+        /// The table.
+        table: String,
+        /// The segment, and of how many it is one.
+        segment: Option<(i64, i64)>,
+        /// How many items were read.
+        items: usize,
+        /// Whether nothing is left to read.
+        end: bool,
+    },
     /// An item of a table without a stream was written.
     Item {
         /// The table.
@@ -303,6 +314,13 @@ impl fmt::Display for Event {
                 write!(f, "reads {records} records of {shard}")?;
                 if let Some((first, last)) = range {
                     write!(f, " from {first} to {last}")?;
+                }
+                if *end { f.write_str(", its end") } else { Ok(()) }
+            }
+            Self::Scanned { table, segment, items, end } => {
+                write!(f, "scans {items} items of {table}")?;
+                if let Some((segment, of)) = segment {
+                    write!(f, ", segment {segment} of {of}")?;
                 }
                 if *end { f.write_str(", its end") } else { Ok(()) }
             }

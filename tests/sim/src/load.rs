@@ -6,6 +6,8 @@
 //! version; the receiver finds the marks in whatever it is sent (`payload`), counts what is missing, repeated or out of order, and keeps a
 //! checksum of every item's history (`ledger`). So a benchmark proves that its client lost nothing while it was fast.
 //!
+//! [`Rows`] is a table of such orders for scans, beside a stream that the models keep.
+//!
 //! All other calls are left to the models, a lease table's among them.
 
 pub mod ceiling;
@@ -17,6 +19,7 @@ mod payload;
 mod plan;
 mod producer;
 mod receiver;
+mod rows;
 mod stream;
 mod template;
 
@@ -31,6 +34,7 @@ pub use self::order::Profile;
 use self::plan::Plan;
 use self::producer::Shards;
 use self::receiver::Receiver;
+pub use self::rows::{InvalidRows, Rows, Scanned};
 use self::stream::Stream;
 use self::template::Template;
 use crate::call::{Answer, Intercept};

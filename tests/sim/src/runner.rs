@@ -8,6 +8,7 @@
 
 pub mod coverage;
 pub mod scenario;
+pub mod snapshots;
 pub mod soak;
 
 mod history;
@@ -30,6 +31,7 @@ use coverage::Coverage;
 use history::History;
 use scenario::{Scenario, Step};
 pub use service::sdk_config;
+pub use snapshots::snapshot_item;
 use worker::Fleet;
 
 /// The replicated table.
@@ -44,8 +46,9 @@ const DELIVER_LEASES: &str = "headwater-orders-deliver";
 const BUCKET: &str = "lake";
 /// The lake's prefix in it.
 const PREFIX: &str = "cdc";
-/// Once nothing is in the way any more, everything lands within this time: the longest pause between retries, a fail-over and a round.
-const SETTLED_WITHIN: Duration = Duration::from_mins(10);
+/// Once nothing is in the way any more, everything lands within this time: the longest pause between retries, a fail-over and a round, and then, a
+/// minute after a gap was found, a snapshot that closes it.
+const SETTLED_WITHIN: Duration = Duration::from_mins(15);
 /// How often requests that were under way for long may take effect after everything had settled.
 const ARRIVALS: usize = 3;
 /// Abandoned leases are taken by the first round after the fail-over, their shards read and their checkpoints written within this.
@@ -94,6 +97,7 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
             // What does not fit lies beside the lake's changes, and a pointer is in the stream.
             quarantined_from: None,
         }),
+        closes_gaps: scenario.snapshots.is_some_and(|snapshots| snapshots.closes_gaps),
     });
     let begun = Instant::now();
     fleet.start_all();
@@ -169,6 +173,9 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::SplitKinesis { pick } => history.split_kinesis(*pick)?,
         Step::MergeKinesis { pick } => history.merge_kinesis(*pick)?,
         Step::ThrottleKinesis { pick, length } => history.throttle_kinesis(*pick, *length)?,
+        Step::Snapshot(asked) => history.snapshot(asked)?,
+        Step::CancelSnapshot { pick } => history.cancel_snapshot(*pick)?,
+        Step::DeleteObject { pick } => history.delete_object(*pick),
         Step::Disable => history.disable_stream()?,
         Step::Enable => history.enable_stream()?,
         Step::Jump { by } => history.jump(*by),

@@ -62,6 +62,20 @@ fn three_hundred_histories_break_no_invariant() {
         "trims of Kinesis",
         "fault: fail_records",
         "fault: split_before",
+        "snapshots requested",
+        "snapshots begun",
+        "snapshots completed",
+        "snapshots cancelled",
+        "snapshots requested for a gap",
+        "snapshot rows landed",
+        "snapshot rows in Kinesis, copies included",
+        "announcements of snapshots",
+        "parts of snapshots noted",
+        "segments taken over",
+        "segments resumed",
+        "gaps closed",
+        "objects deleted by hand",
+        "fault: stale_read",
     ] {
         assert!(soak.coverage.get(name) > 0, "no history exercised: {name}\n{}", soak.coverage);
     }

@@ -72,6 +72,27 @@ fn taking_what_came_into_another_shard_for_delivered_is_caught() {
 }
 
 #[test]
+fn a_marker_before_the_rows_are_in_the_lake_is_caught() {
+    is_caught_in_kinesis(Mutant::MarkerBeforeRows, &["snapshot-complete"]);
+}
+
+#[test]
+fn a_snapshot_that_starts_without_a_margin_is_caught() {
+    // It shows where an item changes in the second before a scan that reads late.
+    is_caught(Mutant::StartWithoutMargin, &["snapshot-exact", "current-equals-table"]);
+}
+
+#[test]
+fn passing_over_a_page_of_a_segment_is_caught() {
+    is_caught(Mutant::SegmentSkipsPage, &["snapshot-complete", "durable-before-checkpoint"]);
+}
+
+#[test]
+fn reading_on_from_a_segment_s_checkpoint_behind_what_has_landed_is_caught() {
+    is_caught(Mutant::RewindToCheckpoint, &["snapshot-land-once"]);
+}
+
+#[test]
 fn resuming_behind_a_record_that_is_done_in_part_is_caught() {
     // A worker must die between two objects that share an aggregated record; no history before the hundredth has that.
     is_caught_on("kinesis", 100, Mutant::ForgetSubsequence, &["kinesis-no-loss", "durable-before-checkpoint"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::consumer::Fate;
 use super::position::Position;
 use super::rows::{Object, Row};
-use super::stored::Stored;
+use super::stored::{Content, Stored};
 use super::{Checker, Invariant};
 use crate::journal::Entry;
 
@@ -38,17 +38,22 @@ impl Checker {
             self.findings.violate(Invariant::LandOnce, entry.at, format!("{name} does not tell where its run begins"));
             return strays;
         };
-        let change_of = |row: &Row| self.places.get(&(row.shard.clone(), row.sequence.clone())).copied();
-        let changes: Vec<Option<usize>> = object.rows.iter().map(change_of).collect();
+        let content_of = |row: &Row| match &row.snapshot {
+            Some(id) => self.snapshots.find(id, &row.keys).map(Content::Row),
+            None => self.places.get(&(row.shard.clone(), row.sequence.clone())).copied().map(Content::Change),
+        };
+        let contents: Vec<Option<Content>> = object.rows.iter().map(content_of).collect();
         let records = stored.consumer.shards.get(start.shard).map(|shard| shard.records.clone()).unwrap_or_default();
         let mut next = records.partition_point(|record| stored.consumer.records[*record].position <= start.after);
         let mut last = start.after.clone();
-        let places = stored.places(&changes, &records, next);
-        for (number, (row, (change, found))) in object.rows.iter().zip(changes.iter().zip(places)).enumerate() {
-            let Some(change) = *change else { continue };
+        let places = stored.places(&contents, &records, next);
+        for (number, (row, (content, found))) in object.rows.iter().zip(contents.iter().zip(places)).enumerate() {
+            if content.is_none() {
+                continue;
+            }
             let Some(found) = found else {
-                let is_earlier = records[..next].iter().any(|record| stored.users[*record].change == Some(change));
-                let what = format!("{name} holds {}, which does not follow {last} in {}", row.sequence, start.shard);
+                let is_earlier = records[..next].iter().any(|record| stored.users[*record].content == *content);
+                let what = format!("{name} holds {} {:?}, which does not follow {last} in {}", row.sequence, row.keys, start.shard);
                 let invariant = if is_earlier { Invariant::LandOnce } else { Invariant::ExactValues };
                 self.findings.violate(invariant, entry.at, what);
                 continue;
@@ -85,20 +90,20 @@ impl Checker {
 impl Stored {
     /// Which of a shard's records, from `next` on, the rows of a run were read from: one behind the other. Of several copies the first that was not lost
     /// is meant, unless that leaves rows without a record: what was lost may have been read just before.
-    fn places(&self, changes: &[Option<usize>], records: &[usize], next: usize) -> Vec<Option<usize>> {
+    fn places(&self, contents: &[Option<Content>], records: &[usize], next: usize) -> Vec<Option<usize>> {
         let follow = |is_meant: &dyn Fn(usize) -> bool| {
             let mut next = next;
-            let mut place = |change: &Option<usize>| {
+            let mut place = |content: &Option<Content>| {
                 let found = (next..records.len())
-                    .find(|at| change.is_some() && self.users[records[*at]].change == *change && is_meant(records[*at]))?;
+                    .find(|at| content.is_some() && self.users[records[*at]].content == *content && is_meant(records[*at]))?;
                 next = found + 1;
                 Some(found)
             };
-            changes.iter().map(&mut place).collect::<Vec<_>>()
+            contents.iter().map(&mut place).collect::<Vec<_>>()
         };
         let is_readable = |record: usize| !matches!(self.consumer.records[record].fate, Fate::Lost | Fate::BeforeTheStart);
         let places = follow(&is_readable);
-        let is_whole = places.iter().zip(changes).all(|(place, change)| place.is_some() || change.is_none());
+        let is_whole = places.iter().zip(contents).all(|(place, content)| place.is_some() || content.is_none());
         if is_whole { places } else { follow(&|_| true) }
     }
 
@@ -107,6 +112,10 @@ impl Stored {
     fn first_wanted(&self, shard: &str, records: &[usize]) -> Option<&Position> {
         let trimmed = self.consumer.shards.get(shard).and_then(|shard| shard.trimmed.as_ref());
         let wanted = |record: &&usize| {
+            // An announcement has no row.
+            if matches!(self.users[**record].content, Some(Content::Announcement(_))) {
+                return false;
+            }
             let record = &self.consumer.records[**record];
             match record.fate {
                 Fate::Pending => true,

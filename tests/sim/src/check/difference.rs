@@ -8,6 +8,11 @@ use crate::item::{AttributeValue, Item};
 use crate::journal::Change;
 
 impl Row {
+    /// The item as the row leaves it, without its key.
+    pub(super) fn image(&self) -> Item {
+        self.new.iter().map(|(name, value)| (name.clone(), sorted(value))).collect()
+    }
+
     /// What differs between the row and the change that it stands for.
     pub(super) fn difference(&self, table: &str, tracked: &Tracked) -> Option<String> {
         let change = &tracked.change;
@@ -72,7 +77,7 @@ fn changed(change: &Change) -> Vec<String> {
 }
 
 /// Sets have no order.
-fn sorted(value: &AttributeValue) -> AttributeValue {
+pub(super) fn sorted(value: &AttributeValue) -> AttributeValue {
     let in_order = |members: &[String]| {
         let mut members = members.to_vec();
         members.sort();

@@ -30,6 +30,16 @@ pub enum Invariant {
     ResumeAfter,
     /// Once nothing is in the way, everything lands and every checkpoint follows.
     Liveness,
+    /// A row of a snapshot shows what the item was at some moment from the snapshot's start to the row's commit.
+    SnapshotExact,
+    /// The marker of a snapshot of the whole table comes when every item that was there all the time has its row in the lake, and behind all rows.
+    SnapshotComplete,
+    /// A snapshot has one row of a key in the lake; through Kinesis it may be there again, as the same event.
+    SnapshotLandOnce,
+    /// Where nothing is missing that no snapshot makes up for, the lake's current state is the table.
+    CurrentEqualsTable,
+    /// A gap is closed by a complete snapshot of the whole table that began after the gap was found; where gaps are to be closed, each is.
+    GapCloses,
     /// The service ends by itself only when a service stays away for long or a person is needed, and never by a panic.
     CleanExit,
 }
@@ -49,6 +59,11 @@ impl fmt::Display for Invariant {
             Self::ExactValues => "exact-values",
             Self::ResumeAfter => "resume-after",
             Self::Liveness => "liveness",
+            Self::SnapshotExact => "snapshot-exact",
+            Self::SnapshotComplete => "snapshot-complete",
+            Self::SnapshotLandOnce => "snapshot-land-once",
+            Self::CurrentEqualsTable => "current-equals-table",
+            Self::GapCloses => "gap-closes",
             Self::CleanExit => "clean-exit",
         })
     }

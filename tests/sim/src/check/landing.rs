@@ -20,6 +20,12 @@ impl Checker {
         if name.starts_with("quarantine/") {
             self.quarantined(entry, name);
         }
+        if let Some(name) = name.strip_prefix("snapshots/") {
+            self.marker_written(entry, name, body, replaced);
+        }
+        if let Some(name) = name.strip_prefix("parts/") {
+            self.note_written(entry, name);
+        }
         if name.starts_with("claims/") {
             if replaced.is_some_and(|replaced| replaced != body) {
                 self.findings.violate(Invariant::ExactValues, entry.at, format!("{} changed the event in {key}", entry.worker));
@@ -48,14 +54,19 @@ impl Checker {
             BTreeSet::new()
         };
         for (number, row) in object.rows.iter().enumerate() {
-            self.row(entry, name, row, strays.contains(&number));
+            if row.snapshot.is_some() {
+                self.snapshot_row_landed(entry, name, row);
+            } else {
+                self.row(entry, name, row, strays.contains(&number));
+            }
         }
+        self.lake.entry(key.to_owned()).or_default().extend(object.rows);
     }
 
     /// A run of the table's stream is in the order of its sequence numbers.
     fn check_sequence(&mut self, entry: &Entry, name: &str, rows: &[Row]) {
         let mut last: Option<&Sequence> = None;
-        for row in rows {
+        for row in rows.iter().filter(|row| row.snapshot.is_none()) {
             if let Some(last) = last.filter(|last| row.sequence <= **last) {
                 self.findings.violate(Invariant::ItemOrder, entry.at, format!("{name} holds {} behind {last}", row.sequence));
             }
@@ -71,7 +82,8 @@ impl Checker {
             return;
         };
         // Where Kinesis is in the path, its records land once, and a change may be in two of them.
-        if self.kinesis.is_none() && self.capture.settle(index, entry.at) {
+        let comes_back = std::mem::take(&mut self.changes[index].is_deleted);
+        if self.kinesis.is_none() && self.capture.settle(index, entry.at) && !comes_back {
             let what = format!("{} of {} landed again, in {name}", row.sequence, row.shard);
             self.findings.violate(Invariant::LandOnce, entry.at, what);
         }
@@ -94,7 +106,8 @@ impl Checker {
         let change = &self.changes[index];
         let Some(history) = self.items.get(&item_name(&change.change.key)) else { return };
         let earlier = &history[..history.partition_point(|other| *other < index)];
-        let overtaken = earlier.iter().rev().copied().take_while(|other| !self.changes[*other].has_landed);
+        let overtaken =
+            earlier.iter().rev().copied().take_while(|other| !self.changes[*other].has_landed && !self.changes[*other].is_deleted);
         let overtaken = overtaken.filter(|other| self.can_still_land(*other)).last();
         if let Some(overtaken) = overtaken {
             let overtaken = &self.changes[overtaken].place.sequence;
@@ -132,6 +145,6 @@ impl Checker {
 }
 
 /// The partition of a time in seconds.
-fn hour(seconds: i64) -> String {
+pub(super) fn hour(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map_or_else(|_| String::new(), |time| time.strftime("dt=%Y-%m-%d/hr=%H").to_string())
 }

@@ -27,6 +27,12 @@ pub(super) struct Held {
     written: i64,
 }
 
+impl Held {
+    pub(super) fn new(lease: Lease, written: i64) -> Self {
+        Self { lease, written }
+    }
+}
+
 impl Consumer {
     pub(super) fn lease_write(&mut self, entry: &Entry, key: &Item, new: Option<&Item>, findings: &mut Findings) {
         let Some(shard) = leased_shard(key) else { return };
@@ -36,14 +42,17 @@ impl Consumer {
             return;
         };
         if let Some(gap) = Gap::read(new) {
-            findings.count("gaps in the ledger");
-            self.gaps.push(gap);
+            // It is written again when it closes.
+            if !self.gaps.contains(&gap) {
+                findings.count("gaps in the ledger");
+                self.gaps.push(gap);
+            }
             return;
         }
         let Some(lease) = Lease::read(new) else { return };
         self.begun = true;
         self.refusals.remove(&(entry.worker.clone(), shard.to_owned()));
-        let before = self.leases.insert(shard.to_owned(), Held { lease: lease.clone(), written: entry.at });
+        let before = self.leases.insert(shard.to_owned(), Held::new(lease.clone(), entry.at));
         let goes_on = before.as_ref().is_some_and(|before| before.lease.owner == lease.owner && entry.at - before.written < self.failover);
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.leased = true;
@@ -75,7 +84,7 @@ impl Consumer {
     }
 
     /// Only the holder moves a checkpoint, and only forward; a lease is taken only from one who was silent for long enough.
-    fn check_holder(&self, entry: &Entry, shard: &str, before: &Held, lease: &Lease, findings: &mut Findings) {
+    pub(super) fn check_holder(&self, entry: &Entry, shard: &str, before: &Held, lease: &Lease, findings: &mut Findings) {
         let by_holder = before.lease.is_held_by(&entry.worker);
         if before.lease.checkpoint != lease.checkpoint {
             if !by_holder {

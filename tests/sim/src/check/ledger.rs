@@ -27,12 +27,17 @@ pub enum Checkpoint {
 }
 
 impl Lease {
-    /// Reads a lease; `None` for items of other kinds.
+    /// Reads a lease on a shard; `None` for items of other kinds.
     pub fn read(item: &Item) -> Option<Self> {
-        let text = |name| text(item, name);
-        if text("entityType").is_some_and(|kind| kind != "LEASE") {
+        if text(item, "entityType").is_some_and(|kind| kind != "LEASE") {
             return None;
         }
+        Self::of_any_kind(item)
+    }
+
+    /// Reads a lease, be it on a shard or on something else that is shared out in the same way.
+    pub(super) fn of_any_kind(item: &Item) -> Option<Self> {
+        let text = |name| text(item, name);
         let checkpoint = match text("checkpoint")? {
             "SHARD_END" => Checkpoint::End,
             digits => Position::parse(digits).map_or(Checkpoint::None, |position| {
@@ -104,6 +109,11 @@ impl Gap {
         self.kind == "stream-replaced" && self.origin == stream && self.is_late_enough(at)
     }
 
+    /// Whether it tells that the order of sequence numbers is not that of changes.
+    pub(super) fn is_of_order(&self) -> bool {
+        self.kind == "order-broken"
+    }
+
     /// The shard or stream that it is about.
     pub fn origin(&self) -> &str {
         &self.origin
@@ -111,6 +121,23 @@ impl Gap {
 
     fn is_late_enough(&self, at: i64) -> bool {
         self.lost_from.is_none_or(|from| at.div_euclid(1000) >= from)
+    }
+}
+
+/// What an entry of the gap ledger tells of its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Closing {
+    /// When the gap was found, in seconds since the epoch.
+    pub(super) found_at: i64,
+    /// The snapshot that made up for it.
+    pub(super) closed_by: Option<String>,
+}
+
+impl Closing {
+    /// Reads it from a gap; `None` for items of other kinds.
+    pub(super) fn read(item: &Item) -> Option<Self> {
+        Gap::read(item)?;
+        Some(Self { found_at: text(item, "foundAt")?.parse().ok()?, closed_by: text(item, "closedBy").map(str::to_owned) })
     }
 }
 

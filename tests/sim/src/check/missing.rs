@@ -23,7 +23,16 @@ impl Checker {
             consumer.records.iter().filter_map(|record| missing(consumer, record, "landed", Invariant::KinesisNoLoss))
         });
         let stuck = std::iter::once(&self.capture).chain(delivering).flat_map(Consumer::stuck_checkpoints);
-        changes.chain(unstreamed).chain(delivered).chain(stuck.map(|what| (Invariant::Liveness, what)))
+        let unfinished = self.snapshots.unfinished().map(|snapshot| format!("the snapshot {} is still {:?}", snapshot.id, snapshot.state));
+        let open = self.snapshots.open_gaps().filter(|_| self.subject.closes_gaps);
+        let open = open.map(|gap| (Invariant::GapCloses, format!("no snapshot closes {gap}")));
+        let late = stuck.chain(unfinished).map(|what| (Invariant::Liveness, what));
+        // The most work, so only when all the rest is there; and what was found wrong already need not be found once more.
+        let is_sound = self.findings.violations.is_empty();
+        let current = std::iter::once_with(move || self.current_difference().filter(|_| is_sound))
+            .flatten()
+            .map(|what| (Invariant::CurrentEqualsTable, what));
+        changes.chain(unstreamed).chain(delivered).chain(late).chain(open).chain(current)
     }
 }
 

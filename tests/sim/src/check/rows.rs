@@ -23,6 +23,7 @@ pub struct Row {
     pub time: i64,
     pub table: String,
     pub shard: String,
+    pub snapshot: Option<String>,
     pub ttl_delete: bool,
     /// In order of name.
     pub changed: Vec<String>,
@@ -58,6 +59,13 @@ pub fn read(name: &str, body: &Bytes) -> anyhow::Result<Object> {
 pub fn line(event: &Bytes) -> anyhow::Result<Row> {
     let line = event.strip_suffix(b"\n").filter(|line| !line.contains(&b'\n')).context("it is not one line")?;
     row(columns(str::from_utf8(line)?)?)
+}
+
+/// The snapshot whose rows were all sent before this line; `None` for lines of other kinds.
+pub fn announced(event: &Bytes) -> Option<String> {
+    let columns: Columns = serde_json::from_slice(event).ok()?;
+    let is_announcement = columns.get("cdc_op").is_some_and(|operation| operation == "SNAPSHOT_END");
+    Some(columns.get("cdc_snapshot_id").filter(|_| is_announcement)?.as_str()?.to_owned())
 }
 
 const AFTER: &str = "headwater.after";
@@ -122,6 +130,10 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         Some(Value::String(text)) => Ok(text),
         other => bail!("{name} is {other:?}"),
     };
+    let text_or_none = |value: Option<Value>, name: &str| match value {
+        None | Some(Value::Null) => Ok(None),
+        some => text(some, name).map(Some),
+    };
     let image = |value: Option<Value>| match value {
         None | Some(Value::Null) => Ok(Item::new()),
         Some(Value::String(json)) => serde_json::from_str(&json).with_context(|| format!("read the image {json}")),
@@ -140,14 +152,12 @@ fn row(mut columns: Columns) -> anyhow::Result<Row> {
         time: take("cdc_time").and_then(|time| time.as_i64()).context("cdc_time is no time")?,
         table: text(take("cdc_table"), "cdc_table")?,
         shard: text(take("cdc_shard"), "cdc_shard")?,
+        snapshot: text_or_none(take("cdc_snapshot_id"), "cdc_snapshot_id")?,
         ttl_delete: take("cdc_ttl_delete").and_then(|value| value.as_bool()).context("cdc_ttl_delete is no boolean")?,
         changed,
         new: image(take("cdc_extra"))?,
         old: image(take("old_cdc_extra"))?,
-        claim: match take("cdc_claim_check") {
-            None | Some(Value::Null) => None,
-            claim => Some(text(claim, "cdc_claim_check")?),
-        },
+        claim: text_or_none(take("cdc_claim_check"), "cdc_claim_check")?,
         keys: columns.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect(),
     })
 }

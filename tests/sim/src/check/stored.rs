@@ -32,11 +32,23 @@ pub(super) struct Stored {
     hash_keys: BTreeMap<String, u128>,
 }
 
+/// What is in a user record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The change of that number.
+    Change(usize),
+    /// The row of a snapshot of that number.
+    Row(usize),
+    /// That all rows of this snapshot were sent.
+    Announcement(String),
+}
+
 /// What is known of a user record.
 #[derive(Debug)]
 pub(super) struct User {
-    /// The change in it; none for what is no change.
-    pub(super) change: Option<usize>,
+    /// What is in it; none for what cannot be told.
+    pub(super) content: Option<Content>,
+    pub(super) hash_key: u128,
     /// Packed into a record that came into a shard which does not take the hash keys of all that is in it. Readers such as KCL drop it, so its
     /// change must come again; deliver lands it.
     pub(super) is_stray: bool,
@@ -112,15 +124,27 @@ impl Checker {
     fn user_record(&mut self, entry: &Entry, put: &Put, user: UserRecord) {
         self.findings.count("changes in Kinesis, copies included");
         let described = format!("{} of {}", user.position, put.shard);
-        let change = self.change_in(entry, &described, &user.data);
+        let content = self.content_of(entry, &described, &user.data);
         let Some(stored) = &mut self.kinesis else { return };
         if user.is_stray {
             self.findings.count("changes packed for another shard");
         }
         let (stream, shard) = (put.stream.clone(), put.shard.clone());
         let record = stored.consumer.take(Record { stream, shard, position: user.position.clone(), at: entry.at, fate: Fate::Pending });
-        stored.users.push(User { change, is_stray: user.is_stray });
-        let Some(change) = change else { return };
+        stored.users.push(User { content: content.clone(), hash_key: user.hash_key, is_stray: user.is_stray });
+        let change = match content {
+            Some(Content::Change(change)) => change,
+            Some(Content::Row(row)) => {
+                self.findings.count("snapshot rows in Kinesis, copies included");
+                if let Some(after) = put.passage.heard_after.filter(|_| !user.is_stray) {
+                    let known = &mut self.snapshots.rows[row].acknowledged;
+                    *known = Some(known.map_or(entry.at + after, |known| known.min(entry.at + after)));
+                }
+                return;
+            }
+            Some(Content::Announcement(snapshot)) => return self.announced(entry, &described, &snapshot, record),
+            None => return,
+        };
         // A record that came into a shard that its sender did not have in mind looks as if it had gone astray.
         let is_surprise = user.is_packed && !stored.is_known_to(entry, &put.shard);
         let hash_key = *stored.hash_keys.entry(item_name(&self.changes[change].change.key)).or_insert(user.hash_key);
@@ -147,8 +171,28 @@ impl Checker {
         change.copies.push(copy);
     }
 
-    /// Reads a user record: the index of the change that it holds, whole or in the object that it points to.
-    fn change_in(&mut self, entry: &Entry, described: &str, data: &Bytes) -> Option<usize> {
+    /// Reads a user record.
+    fn content_of(&mut self, entry: &Entry, described: &str, data: &Bytes) -> Option<Content> {
+        if let Some(snapshot) = rows::announced(data) {
+            return Some(Content::Announcement(snapshot));
+        }
+        let row = self.whole_row(entry, described, data)?;
+        if row.snapshot.is_some() {
+            return self.snapshot_row(entry, described, &row).map(Content::Row);
+        }
+        let change = self.places.get(&(row.shard.clone(), row.sequence.clone())).copied();
+        let difference = match change {
+            None => Some(format!("no table wrote {} of {}", row.sequence, row.shard)),
+            Some(change) => row.difference(&self.subject.table, &self.changes[change]),
+        };
+        if let Some(difference) = difference {
+            self.findings.violate(Invariant::ExactValues, entry.at, format!("{described}: {difference}"));
+        }
+        change.map(Content::Change)
+    }
+
+    /// The row of a user record, which holds it or points to the object that does.
+    fn whole_row(&mut self, entry: &Entry, described: &str, data: &Bytes) -> Option<Row> {
         let row = match rows::line(data) {
             Ok(row) => row,
             Err(error) => {
@@ -156,7 +200,7 @@ impl Checker {
                 return None;
             }
         };
-        let whole = match &row.claim {
+        Some(match &row.claim {
             None => row,
             Some(location) => {
                 self.findings.count("pointers to objects");
@@ -173,16 +217,7 @@ impl Checker {
                 }
                 whole
             }
-        };
-        let change = self.places.get(&(whole.shard.clone(), whole.sequence.clone())).copied();
-        let difference = match change {
-            None => Some(format!("no table wrote {} of {}", whole.sequence, whole.shard)),
-            Some(change) => whole.difference(&self.subject.table, &self.changes[change]),
-        };
-        if let Some(difference) = difference {
-            self.findings.violate(Invariant::ExactValues, entry.at, format!("{described}: {difference}"));
-        }
-        change
+        })
     }
 
     /// A second copy has the bytes of the first, and its sender could not know of that.

@@ -34,7 +34,8 @@ pub(super) struct Serve {
     ///
     /// Faults: "reset", "lose_answer", "truncate", "empty_page", "repeat_page", "parents_look_open", "condition_fails", "split_before",
     /// {"throttle": "LimitExceededException"}, {"server_error": "500"}, {"hang": {"ms": 5000}}, {"delay": {"ms": 5000}},
-    /// {"slow": {"pieces": 4, "ms": 100}}, {"short_page": 3}, {"late_listing": {"ms": 5000}},
+    /// {"slow": {"pieces": 4, "ms": 100}}, {"short_page": 3}, {"stale_read": {"ms": 800}},
+    /// {"late_listing": {"ms": 5000}},
     /// {"fail_records": {"probability": 0.5, "code": "InternalFailure"}}. The chance may also be {"calls": [1, 4]}, and a rule may name a
     /// "service", a "worker", a "resource", and times "from" and "until". The load mode has no faults.
     #[arg(long, value_name = "FILE.json", conflicts_with = "shards")]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Tables;
 use super::key::{AttributeDefinition, KeyElement, KeySchema};
+use super::past::Past;
 use super::request;
 use super::table::{Capacity, Effects, Table, name_in};
 use crate::call::{Answer, ApiError, Call, answer};
@@ -160,6 +161,7 @@ impl Tables {
             time_to_live: None,
             items: BTreeMap::new(),
             bytes: 0,
+            past: Past::default(),
         };
         if let Some(view) = view {
             table.enable_stream(view, self.partitions, &mut effects(streams, call))?;

@@ -14,6 +14,7 @@ use super::request::{self, ReturnCapacity, Wanted, mixed, read_units, view};
 use super::table::{Stored, Table};
 use crate::call::{Answer, ApiError, Call, answer};
 use crate::item::Item;
+use crate::journal::Event;
 
 /// How much a page reads at most before it is filtered, in bytes.
 const PAGE: usize = 1024 * 1024;
@@ -172,7 +173,15 @@ impl PageRequest {
     }
 
     /// The page, from the items that are to be read in their order.
-    fn page<'a>(&self, table: &'a Table, selection: &Selection, items: impl Iterator<Item = (&'a ItemKey, &'a Stored)>) -> Answer {
+    fn page<'a>(
+        &self,
+        call: &Call<'_>,
+        table: &Table,
+        selection: &Selection,
+        items: impl Iterator<Item = (&'a ItemKey, &'a Stored)>,
+    ) -> Answer {
+        // A service may end a page before it has to; never before its first item.
+        let short = call.quirks.short_page.map_or(usize::MAX, |most| most.max(1));
         let (mut count, mut scanned, mut read, mut found, mut last) = (0, 0, 0, Vec::new(), None);
         let mut items = items.peekable();
         while let Some((_, stored)) = items.next() {
@@ -185,10 +194,18 @@ impl PageRequest {
                 }
             }
             // A page that stops at its limit does not look whether anything follows.
-            if scanned == selection.limit || read > PAGE && items.peek().is_some() {
+            if scanned == selection.limit || (read > PAGE || scanned == short) && items.peek().is_some() {
+                if scanned == short && scanned < selection.limit {
+                    call.quirks.bite("short_page");
+                }
                 last = Some(table.keys.of(&stored.item));
                 break;
             }
+        }
+        // The lease tables, which have no streams, are scanned all the time.
+        if call.operation == "Scan" && table.stream.is_some() {
+            let segment = self.segment.zip(self.total_segments);
+            call.record(Event::Scanned { table: table.name.clone(), segment, items: scanned, end: last.is_none() });
         }
         let mut output = json!({ "Count": count, "ScannedCount": scanned });
         if self.select != Some(Select::Count) {
@@ -249,13 +266,13 @@ impl Tables {
             *(if forward { &mut rest.0 } else { &mut rest.1 }) = Bound::Excluded(start.clone());
         }
         if is_empty(&rest) {
-            return request.page(table, &selection, std::iter::empty());
+            return request.page(call, table, &selection, std::iter::empty());
         }
-        let range = table.items.range(rest);
+        let range = table.seen_by(call, request.consistent_read).range(rest);
         if forward {
-            request.page(table, &selection, range.take_while(|(key, _)| matches(key)))
+            request.page(call, table, &selection, range.take_while(|(key, _)| matches(key)))
         } else {
-            request.page(table, &selection, range.rev().skip_while(|(key, _)| !matches(key)).take_while(|(key, _)| matches(key)))
+            request.page(call, table, &selection, range.rev().skip_while(|(key, _)| !matches(key)).take_while(|(key, _)| matches(key)))
         }
     }
 
@@ -281,8 +298,8 @@ impl Tables {
             }
         };
         if is_empty(&bounds) {
-            return request.page(table, &selection, std::iter::empty());
+            return request.page(call, table, &selection, std::iter::empty());
         }
-        request.page(table, &selection, table.items.range(bounds))
+        request.page(call, table, &selection, table.seen_by(call, request.consistent_read).range(bounds))
     }
 }

@@ -1,4 +1,4 @@
-//! GetItem and BatchGetItem. Every read is strongly consistent.
+//! GetItem and BatchGetItem.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Tables;
 use super::expression::{Path, Placeholders};
 use super::key::ItemKey;
+use super::past::Sight;
 use super::request::{self, ReturnCapacity, Wanted, read_units, view};
 use super::table::Table;
 use crate::call::{Answer, ApiError, Call, answer};
@@ -57,11 +58,11 @@ pub(super) struct Found {
 }
 
 impl GetRequest {
-    /// Reads the item. Tells also which one it is.
-    pub(super) fn get(&mut self, table: &Table) -> Result<(ItemKey, Found), ApiError> {
+    /// Reads the item, as it is when the read is to be consistent. Tells also which one it is.
+    pub(super) fn get(&mut self, table: &Table, call: &Call<'_>, is_consistent: bool) -> Result<(ItemKey, Found), ApiError> {
         let paths = paths(&self.wanted, self.expression_attribute_names.take())?;
         let key = place(&mut self.key, table)?;
-        let found = find(table, &key, paths.as_deref());
+        let found = find(&table.seen_by(call, is_consistent), &key, paths.as_deref());
         Ok((key, found))
     }
 }
@@ -78,8 +79,8 @@ fn place(key: &mut Item, table: &Table) -> Result<ItemKey, ApiError> {
     table.keys.place_key(key)
 }
 
-fn find(table: &Table, key: &ItemKey, paths: Option<&[Path]>) -> Found {
-    match table.items.get(key) {
+fn find(table: &Sight<'_>, key: &ItemKey, paths: Option<&[Path]>) -> Found {
+    match table.get(key) {
         Some(stored) => Found { item: Some(view(&stored.item, paths)), size: stored.size },
         None => Found { item: None, size: 0 },
     }
@@ -90,7 +91,7 @@ impl Tables {
     pub(super) fn get_item(&mut self, call: &Call<'_>) -> Answer {
         let mut request: GetRequest = request::read(call)?;
         let table = self.active(&request.table_name, call.now)?;
-        let (_, found) = request.get(table)?;
+        let (_, found) = request.get(table, call, request.consistent_read)?;
         let mut output = Map::new();
         output.extend(found.item.map(|item| ("Item".to_owned(), json!(item))));
         let consumed = request.return_consumed_capacity.consumed(&table.name, read_units(found.size, request.consistent_read));
@@ -125,7 +126,8 @@ impl Tables {
             if distinct.len() < keys.len() {
                 return Err(ApiError::validation("Provided list of item keys contains duplicates"));
             }
-            let found: Vec<Found> = keys.iter().map(|key| find(table, key, paths.as_deref())).collect();
+            let seen = table.seen_by(call, of_table.consistent_read);
+            let found: Vec<Found> = keys.iter().map(|key| find(&seen, key, paths.as_deref())).collect();
             let used: f64 = found.iter().map(|found| read_units(found.size, of_table.consistent_read)).sum();
             *units.entry(table.name.clone()).or_insert(0.0) += used;
             responses.insert(name, found.into_iter().filter_map(|found| found.item).map(|item| json!(item)).collect());

@@ -6,6 +6,7 @@ use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
 
 use super::key::{AttributeDefinition, ItemKey, KeyElement, KeySchema};
+use super::past::Past;
 use crate::call::ApiError;
 use crate::item::{Item, size};
 use crate::journal::{Change, Event, Journal};
@@ -33,6 +34,8 @@ pub(super) struct Table {
     pub(super) items: BTreeMap<ItemKey, Stored>,
     /// The size of all items.
     pub(super) bytes: usize,
+    /// What items were a moment ago.
+    pub(super) past: Past,
 }
 
 /// How a table is paid for.
@@ -51,7 +54,7 @@ pub(super) struct TableStream {
 }
 
 /// An item and its size.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) item: Item,
     pub(super) size: usize,
@@ -94,10 +97,11 @@ impl Table {
             Some(item) => {
                 let stored = Stored { item: item.clone(), size: size::item(item) };
                 self.bytes += stored.size;
-                self.items.insert(key, stored)
+                self.items.insert(key.clone(), stored)
             }
             None => self.items.remove(&key),
         };
+        self.past.remember(effects.now, key, old.clone());
         self.bytes -= old.as_ref().map_or(0, |old| old.size);
         let old = old.map(|old| old.item);
         let key = new.as_ref().or(old.as_ref()).map(|item| self.keys.of(item)).unwrap_or_default();

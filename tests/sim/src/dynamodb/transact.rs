@@ -190,7 +190,7 @@ impl Tables {
         let (mut responses, mut units, mut items) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         for mut one in request.transact_items {
             let table = self.active(&one.get.table_name, call.now)?;
-            let (key, found) = one.get.get(table)?;
+            let (key, found) = one.get.get(table, call, true)?;
             if !items.insert((table.name.clone(), key)) {
                 return Err(repeated());
             }

@@ -109,6 +109,7 @@ impl Plan {
             Fault::EmptyPage => set(&mut quirks.empty_page),
             Fault::ShortPage(records) => fill(&mut quirks.short_page, *records),
             Fault::RepeatPage => set(&mut quirks.repeat_page),
+            Fault::StaleRead { ms } => fill(&mut quirks.stale_read, *ms),
             Fault::LateListing { ms } => fill(&mut quirks.late_listing, *ms),
             Fault::ParentsLookOpen => set(&mut quirks.parents_look_open),
             Fault::ConditionFails => set(&mut quirks.condition_fails),
@@ -172,6 +173,7 @@ fn stage(fault: &Fault) -> Stage {
         Fault::EmptyPage
         | Fault::ShortPage(_)
         | Fault::RepeatPage
+        | Fault::StaleRead { .. }
         | Fault::LateListing { .. }
         | Fault::ParentsLookOpen
         | Fault::ConditionFails
@@ -203,8 +205,9 @@ fn describe(fault: &Fault) -> String {
         Fault::Slow { pieces, ms } => format!("the answer comes in {pieces} pieces, {ms} ms before each"),
         Fault::Truncate => "takes effect, the answer ends in the middle".to_owned(),
         Fault::EmptyPage => "an empty page".to_owned(),
-        Fault::ShortPage(records) => format!("a page of at most {records} records"),
+        Fault::ShortPage(most) => format!("a page of at most {most}"),
         Fault::RepeatPage => "the page will come again".to_owned(),
+        Fault::StaleRead { ms } => format!("items are found as they were {ms} ms ago"),
         Fault::LateListing { ms } => format!("shards younger than {ms} ms are not shown"),
         Fault::ParentsLookOpen => "closed parents look open".to_owned(),
         Fault::ConditionFails => "the condition fails".to_owned(),

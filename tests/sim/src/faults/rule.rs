@@ -78,10 +78,15 @@ pub enum Fault {
     Truncate,
     /// GetRecords: no records this time, and a live iterator.
     EmptyPage,
-    /// GetRecords: at most so many records.
+    /// GetRecords: at most so many records. Scan, Query: at most so many items, and one at least.
     ShortPage(usize),
     /// GetRecords: the next iterator leads to the same page again.
     RepeatPage,
+    /// Scan, Query, GetItem, BatchGetItem, unless the read is consistent: items are found as they were so long ago.
+    StaleRead {
+        /// How long ago, at most a second.
+        ms: i64,
+    },
     /// DescribeStream of DynamoDB Streams: shards younger than this are not shown yet.
     LateListing {
         /// How old a shard must be to be shown.
@@ -138,6 +143,7 @@ impl Fault {
             Self::EmptyPage => "empty_page",
             Self::ShortPage(_) => "short_page",
             Self::RepeatPage => "repeat_page",
+            Self::StaleRead { .. } => "stale_read",
             Self::LateListing { .. } => "late_listing",
             Self::ParentsLookOpen => "parents_look_open",
             Self::ConditionFails => "condition_fails",
@@ -151,7 +157,9 @@ impl Fault {
         // Kinesis has an operation of this name too, and lists its shards as they are.
         let is_described = operation == "DescribeStream" && service == Some(Service::DynamoDbStreams);
         match self {
-            Self::EmptyPage | Self::ShortPage(_) | Self::RepeatPage => operation == "GetRecords",
+            Self::EmptyPage | Self::RepeatPage => operation == "GetRecords",
+            Self::ShortPage(_) => ["GetRecords", "Scan", "Query"].contains(&operation),
+            Self::StaleRead { ms } => ["Scan", "Query", "GetItem", "BatchGetItem"].contains(&operation) && *ms > 0,
             Self::LateListing { ms } => is_described && *ms > 0,
             Self::ParentsLookOpen => is_described,
             Self::ConditionFails => {

@@ -1,6 +1,7 @@
 //! The services' side of a history: what other clients and the services themselves do to the table and the streams.
 
 mod kinesis;
+mod snapshots;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

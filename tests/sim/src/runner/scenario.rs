@@ -1,6 +1,7 @@
 //! Scenarios: what one seed draws (pure).
 
 mod kinesis;
+mod snapshots;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use fastrand::Rng;
 
 use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
 pub use kinesis::{KinesisMakeUp, Route, WorkerMakeUp};
+pub use snapshots::{SnapshotMakeUp, SnapshotStep};
 
 /// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
 const BEGINS_AT: i64 = 1_795_229_940_000;
@@ -28,6 +30,8 @@ pub struct Scenario {
     pub service: ServiceMakeUp,
     /// Kinesis in the path, if changes go through it.
     pub kinesis: Option<KinesisMakeUp>,
+    /// How snapshots are taken, if there are any.
+    pub snapshots: Option<SnapshotMakeUp>,
     /// What happens, and when after the beginning, in order.
     pub steps: Vec<(Duration, Step)>,
     /// What goes wrong in the services until the last step.
@@ -109,6 +113,18 @@ pub enum Step {
         /// For how long.
         length: Duration,
     },
+    /// A snapshot is asked for.
+    Snapshot(SnapshotStep),
+    /// A snapshot is called off that is asked for or at work.
+    CancelSnapshot {
+        /// Which.
+        pick: usize,
+    },
+    /// Somebody deletes an object of changes from the lake.
+    DeleteObject {
+        /// Which.
+        pick: usize,
+    },
     /// The stream is disabled.
     Disable,
     /// A new stream is enabled.
@@ -167,6 +183,7 @@ impl Scenario {
         if route == Route::Kinesis {
             scenario.draw_kinesis();
         }
+        scenario.draw_snapshots();
         scenario
     }
 
@@ -178,6 +195,24 @@ impl Scenario {
         self.steps.sort_by_key(|(at, _)| *at);
         self.rules.extend(drawn.rules);
         self.kinesis = Some(drawn.make_up);
+    }
+
+    /// Adds snapshots, where changes come into the lake.
+    fn draw_snapshots(&mut self) {
+        if self.kinesis.as_ref().is_some_and(|kinesis| !kinesis.is_delivered()) {
+            return;
+        }
+        let is_read_once = self.steps.iter().all(|(_, step)| *step != Step::LoseLeases);
+        let setting = snapshots::Setting {
+            length: self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1)),
+            is_calm: self.rules.is_empty(),
+            may_delete: self.kinesis.is_none() && is_read_once,
+        };
+        let Some(drawn) = snapshots::draw(self.seed, &setting) else { return };
+        self.steps.extend(drawn.steps);
+        self.steps.sort_by_key(|(at, _)| *at);
+        self.rules.extend(drawn.rules);
+        self.snapshots = Some(drawn.make_up);
     }
 
     fn draw_for_the_lake(seed: u64) -> Self {
@@ -213,7 +248,7 @@ impl Scenario {
         }
         let rules = faults(&mut rng);
         let restarts_when_settled = rng.u8(0..3) == 0;
-        Self { seed, begins_at, table, service, kinesis: None, steps, rules, restarts_when_settled }
+        Self { seed, begins_at, table, service, kinesis: None, snapshots: None, steps, rules, restarts_when_settled }
     }
 }
 
@@ -346,6 +381,9 @@ impl fmt::Display for Step {
             Self::SplitKinesis { .. } => f.write_str("a shard of Kinesis splits"),
             Self::MergeKinesis { .. } => f.write_str("two shards of Kinesis merge"),
             Self::ThrottleKinesis { length, .. } => write!(f, "a shard of Kinesis takes nothing for {length:?}"),
+            Self::Snapshot(asked) => write!(f, "{asked}"),
+            Self::CancelSnapshot { .. } => f.write_str("a snapshot is called off"),
+            Self::DeleteObject { .. } => f.write_str("an object is deleted from the lake"),
             Self::Disable => f.write_str("the stream is disabled"),
             Self::Enable => f.write_str("a new stream is enabled"),
             Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
@@ -380,6 +418,9 @@ impl fmt::Display for Scenario {
         if let Some(kinesis) = &self.kinesis {
             writeln!(f, "  {kinesis}")?;
         }
+        if let Some(snapshots) = &self.snapshots {
+            writeln!(f, "  {snapshots}")?;
+        }
         for Rule { operation, fault, chance, .. } in &self.rules {
             writeln!(f, "  fault: {operation} {fault:?}, {chance:?}")?;
         }
@@ -409,11 +450,12 @@ mod tests {
     #[test]
     fn steps_are_in_order_and_every_kind_is_drawn() {
         let mut kinds = std::collections::BTreeSet::new();
-        for seed in 0..300 {
-            let scenario = Scenario::draw(seed, Route::Kinesis);
+        for (seed, route) in (0..300).flat_map(|seed| [(seed, Route::Lake), (seed, Route::Kinesis)]) {
+            let scenario = Scenario::draw(seed, route);
             assert!(scenario.steps.is_sorted_by_key(|(at, _)| *at), "seed {seed}");
-            kinds.extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split(' ').next().unwrap_or_default().to_owned()));
+            kinds
+                .extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split([' ', '(']).next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 18, "{kinds:?}");
+        assert_eq!(kinds.len(), 21, "{kinds:?}");
     }
 }

@@ -33,6 +33,7 @@ fn configuration(scenario: &Scenario) -> String {
         [table]
         name = "{TABLE}"
         [stream]
+        on_gap = "{on_gap}"
         idle_poll = "{idle_poll}ms"
         [lease]
         application = "{LEASES}"
@@ -43,6 +44,7 @@ fn configuration(scenario: &Scenario) -> String {
         max_size = "{max_size}"
         max_age = "{max_age}ms"
         "#,
+        on_gap = if scenario.snapshots.is_some_and(|snapshots| snapshots.closes_gaps) { "snapshot" } else { "continue" },
         idle_poll = service.idle_poll.as_millis(),
         failover = service.failover.as_millis(),
         format = if service.parquet { "parquet" } else { "ndjson" },

@@ -264,6 +264,23 @@ fn scans() -> Vec<Step> {
         refused("a scan counts or projects", "Scan", placed(table(), &[("ProjectionExpression", "sk")]), INVALID)
             .with(json!({ "Select": "COUNT" })),
     ];
+    // One partition has an order, whatever the service's.
+    let alone = |more: Value| done("a page of a scan goes on behind a key", "Scan", json!({ "TableName": "alone" })).with(more);
+    steps.push(create("alone", &[("pk", "S"), ("sk", "N")]));
+    for number in 0..6 {
+        let item = json!({ "pk": { "S": "a" }, "sk": { "N": (number * 10).to_string() }, "text": { "S": "x".repeat(2_000) } });
+        steps.push(done("an item of 2 KB", "PutItem", json!({ "TableName": "alone", "Item": item })));
+    }
+    for (after, limit) in [(10, 2), (15, 2), (40, 1), (50, 1), (60, 3)] {
+        let start = json!({ "pk": { "S": "a" }, "sk": { "N": after.to_string() } });
+        steps.push(alone(json!({ "ExclusiveStartKey": start, "Limit": limit, "ReturnConsumedCapacity": "TOTAL" })));
+    }
+    for consistent in [false, true] {
+        let paid = json!({ "ReturnConsumedCapacity": "TOTAL", "ConsistentRead": consistent });
+        steps.push(alone(paid.clone()));
+        steps.push(alone(paid.clone()).with(json!({ "Limit": 6 })));
+        steps.push(alone(paid).with(json!({ "Limit": 3, "Select": "COUNT" })));
+    }
     for limit in [1, 3, 7, 8] {
         let unsorted = json!({ "TableName": "unsorted", "Limit": limit });
         steps.push(done(format!("a scan in pages of {limit}"), "Scan", unsorted).through_all_pages());

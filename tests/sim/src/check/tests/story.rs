@@ -47,6 +47,7 @@ impl Story {
             folder: "cdc/orders".into(),
             failover: 2_000,
             kinesis,
+            closes_gaps: false,
         };
         let story = Self { journal: Journal::keeping(), checker: Checker::new(subject), now: Cell::new(NOW) };
         story.reshard(None, &["a"]);
@@ -59,7 +60,11 @@ impl Story {
 
     /// Time passes.
     pub(super) fn pass(&self, seconds: i64) {
-        self.now.set(self.now.get() + seconds * 1_000);
+        self.pass_millis(seconds * 1_000);
+    }
+
+    pub(super) fn pass_millis(&self, millis: i64) {
+        self.now.set(self.now.get() + millis);
     }
 
     pub(super) fn reshard_kinesis(&self, parent: Option<&str>, children: &[&str]) {
@@ -107,12 +112,16 @@ impl Story {
         self.object_named("D", &format!("000000000000.orders.1795046400.{shard}-{after}"), lines, None);
     }
 
-    fn object_named(&self, worker: &str, name: &str, lines: impl IntoIterator<Item = String>, replaced: Option<Bytes>) {
+    pub(super) fn object_named(&self, worker: &str, name: &str, lines: impl IntoIterator<Item = String>, replaced: Option<Bytes>) {
+        self.object_in("03", worker, name, lines, replaced);
+    }
+
+    pub(super) fn object_in(&self, hour: &str, worker: &str, name: &str, lines: impl IntoIterator<Item = String>, replaced: Option<Bytes>) {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         for line in lines {
             gzip.write_all(line.as_bytes()).unwrap();
         }
-        let key = format!("cdc/orders/changes/dt=2026-11-21/hr=03/{name}.json.gz");
+        let key = format!("cdc/orders/changes/dt=2026-11-21/hr={hour}/{name}.json.gz");
         self.record(worker, Event::Object { bucket: "lake".into(), key, body: gzip.finish().unwrap().into(), replaced });
     }
 
@@ -203,6 +212,13 @@ impl Story {
     /// The writing part of a worker asks for the shards, or the reading one.
     pub(super) fn list_shards(&self, worker: &str, open_alone: bool) {
         self.record(worker, Event::Listed { stream: "orders".into(), open_alone, passage: Passage::default() });
+    }
+
+    /// What the story exercised.
+    pub(super) fn counts(&self) -> Counts {
+        let mut checker = Checker::new(self.checker.subject.clone());
+        checker.follow(&self.journal);
+        checker.seen()
     }
 
     /// The invariants that did not hold.

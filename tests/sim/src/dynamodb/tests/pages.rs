@@ -202,6 +202,99 @@ fn segments_share_a_table_without_overlap() {
 }
 
 #[test]
+fn a_segment_is_read_on_behind_any_key_that_lies_in_it() {
+    let mut account = account();
+    for p in 0..20 {
+        account.ok("PutItem", json!({ "Item": key(&format!("p{p}"), 5) }));
+    }
+    let scan = |account: &mut Account, start: Option<&Value>| {
+        let mut request = json!({ "Segment": 1, "TotalSegments": 3 });
+        request["ExclusiveStartKey"] = start.cloned().unwrap_or_default();
+        if request["ExclusiveStartKey"].is_null() {
+            request.as_object_mut().unwrap().remove("ExclusiveStartKey");
+        }
+        account.ok("Scan", request)["Items"].as_array().unwrap().clone()
+    };
+    let all = scan(&mut account, None);
+    assert!(all.len() > 2);
+    for (at, item) in all.iter().enumerate() {
+        assert_eq!(scan(&mut account, Some(item)), all[at + 1..], "behind an item");
+        let p = item["p"]["S"].as_str().unwrap();
+        assert_eq!(scan(&mut account, Some(&key(p, 4))), all[at..], "behind a key that no item has");
+        account.ok("DeleteItem", json!({ "Key": item }));
+        assert_eq!(scan(&mut account, Some(item)), all[at + 1..], "behind an item that was deleted");
+    }
+}
+
+#[test]
+fn a_page_at_its_limit_goes_on_though_nothing_is_left() {
+    let mut account = filled();
+    let page = account.ok("Scan", json!({ "Limit": 10, "ReturnConsumedCapacity": "TOTAL" }));
+    assert_eq!((&page["Count"], &page["ConsumedCapacity"]["CapacityUnits"]), (&json!(10), &json!(0.5)));
+    let last = account.ok("Scan", json!({ "Limit": 10, "ExclusiveStartKey": page["LastEvaluatedKey"], "ReturnConsumedCapacity": "TOTAL" }));
+    assert_eq!((&last["Count"], &last["ConsumedCapacity"]["CapacityUnits"]), (&json!(0), &json!(0.5)));
+    assert_eq!(last.get("LastEvaluatedKey"), None);
+}
+
+#[test]
+fn a_page_may_end_before_it_has_to() {
+    let mut account = filled();
+    account.quirks.short_page = Some(3);
+    let page = account.ok("Scan", json!({}));
+    assert_eq!((&page["Count"], page.get("LastEvaluatedKey").is_some()), (&json!(3), true));
+    assert!(account.quirks.have_bitten("short_page"));
+    assert_eq!(account.ok("Scan", json!({ "Limit": 2 }))["Count"], 2);
+    account.quirks.short_page = Some(0);
+    assert_eq!(account.ok("Query", query("p = :p"))["Count"], 1, "there has to be a last key");
+    account.quirks = Quirks { short_page: Some(10), ..Quirks::default() };
+    assert_eq!(account.ok("Scan", json!({})).get("LastEvaluatedKey"), None);
+    assert!(!account.quirks.have_bitten("short_page"), "there was no more to give");
+}
+
+#[test]
+fn a_read_that_need_not_be_consistent_may_find_items_as_they_were() {
+    let mut account = filled();
+    account.now += 5_000;
+    account.ok("PutItem", json!({ "Item": item("a", 0, "v", n(7)) }));
+    account.now += 400;
+    account.ok("PutItem", json!({ "Item": item("a", 0, "v", n(8)) }));
+    account.ok("DeleteItem", json!({ "Key": key("a", 10) }));
+    account.ok("PutItem", json!({ "Item": item("a", 15, "v", n(9)) }));
+    account.now += 100;
+    let mut found = |late: i64, consistent: bool| {
+        account.quirks = Quirks { stale_read: Some(late), ..Quirks::default() };
+        let mut request = query("p = :p");
+        request["ConsistentRead"] = json!(consistent);
+        let queried = account.ok("Query", request)["Items"].as_array().unwrap().clone();
+        let scanned = account.ok("Scan", json!({ "ConsistentRead": consistent }))["Items"].as_array().unwrap().clone();
+        let of_a: Vec<Value> = scanned.into_iter().filter(|item| item["p"]["S"] == "a").collect();
+        assert_eq!(of_a, queried);
+        let got = account.ok("GetItem", json!({ "Key": key("a", 0), "ConsistentRead": consistent }))["Item"].clone();
+        assert_eq!(got, queried[0]);
+        let values: Vec<i64> = queried.iter().map(|item| item["v"]["N"].as_str().unwrap().parse().unwrap()).collect();
+        (values, account.quirks.have_bitten("stale_read"))
+    };
+    assert_eq!(found(100, false), (vec![8, 9, 2, 3, 4], false));
+    assert_eq!(found(101, false), (vec![7, 1, 2, 3, 4], true));
+    assert_eq!(found(501, false), (vec![0, 1, 2, 3, 4], true));
+    assert_eq!(found(501, true), (vec![8, 9, 2, 3, 4], false));
+    account.now += 1_000;
+    assert_eq!(account.ok("GetItem", json!({ "Key": key("a", 0) }))["Item"]["v"], n(8), "no copy is later than a second");
+}
+
+#[test]
+fn a_scan_of_a_table_with_a_stream_is_written_down() {
+    let mut account = filled();
+    account.ok("Scan", json!({}));
+    assert_eq!(account.events(0).iter().filter(|event| matches!(event, Event::Scanned { .. })).count(), 0);
+    let streamed = json!({ "StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES" });
+    account.ok("UpdateTable", json!({ "StreamSpecification": streamed }));
+    account.ok("Scan", json!({ "Segment": 0, "TotalSegments": 1, "Limit": 4 }));
+    let Some(Event::Scanned { segment, items, end, .. }) = account.events(0).pop() else { panic!("no scan is written down") };
+    assert_eq!((segment, items, end), (Some((0, 1)), 4, false));
+}
+
+#[test]
 fn a_batch_reads_what_there_is() {
     let mut account = filled();
     let request = |keys: Value| json!({ "RequestItems": { "orders": { "Keys": keys, "ProjectionExpression": "v" } } });
