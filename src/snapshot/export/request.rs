@@ -192,6 +192,7 @@ fn location(arn: &str, export: &ExportDescription) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use aws_credential_types::Credentials;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
     use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -214,6 +215,7 @@ mod tests {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::for_tests())
+            .retry_config(RetryConfig::disabled())
             .http_client(http.clone())
             .build();
         (Client::from_conf(config), http)
