@@ -20,6 +20,7 @@
 
 mod budget;
 mod counters;
+pub mod export;
 mod keys;
 mod page;
 pub mod plan;
