@@ -8,7 +8,7 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`]; [`marker`] says which snapshots are whole; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
+//! objects in [`commit`], whose last row `last_key` reads back; [`marker`] says which snapshots are whole; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
 //! the storage, [`bucket`] makes a new one, [`error`] has its failures in plain words. The route that drives all this is [`crate::route::lake`].
 
 pub mod bucket;
@@ -18,6 +18,7 @@ pub mod commit;
 mod counters;
 pub mod error;
 pub mod inventory;
+mod last_key;
 pub mod layout;
 pub mod marker;
 mod ndjson;

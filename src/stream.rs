@@ -4,7 +4,7 @@
 //! shards may be read when, and how often. [`reader`] reads one shard and deals with expired iterators, throttling, trimmed positions
 //! and vanished shards. Nothing here knows of leases or routes.
 
-mod body;
+pub(crate) mod body;
 pub mod dynamodb;
 pub mod kinesis;
 pub mod lineage;

@@ -117,6 +117,12 @@ impl Flattener {
         })
     }
 
+    /// Flattens an item as it stands in the table: the texts of its key columns, and its columns.
+    pub fn flatten_row<'a>(&self, item: &Item<'a>) -> Result<(Vec<Cow<'a, str>>, Side<'a>), FlattenError> {
+        let keys = self.keys.iter().map(|key| key_text(key, item)).collect::<Result<_, _>>()?;
+        Ok((keys, self.cells(item)))
+    }
+
     fn side<'a>(&self, image: &Item<'a>, keys: &Item<'a>, image_name: &'static str) -> Result<Side<'a>, FlattenError> {
         let holds_key = |key: &KeyColumn| match (image.get(&key.attribute), keys.get(&key.attribute)) {
             (Some(found), Some(expected)) => same_value(found, expected),
@@ -125,6 +131,10 @@ impl Flattener {
         if let Some(key) = self.keys.iter().find(|key| !holds_key(key)) {
             return Err(FlattenError::ImageKey { image: image_name, attribute: key.attribute.clone() });
         }
+        Ok(self.cells(image))
+    }
+
+    fn cells<'a>(&self, image: &Item<'a>) -> Side<'a> {
         let mut side = Side { cells: vec![Cell::Null; self.columns.len()], extra: None, misfits: 0 };
         let leftovers = self.spread(image, &self.names, &mut side);
         if !leftovers.is_empty() {
@@ -132,7 +142,7 @@ impl Flattener {
             write_leftovers(&leftovers, &mut extra);
             side.extra = Some(extra);
         }
-        Ok(side)
+        side
     }
 
     /// Puts into the cells what fits, and returns the rest.

@@ -104,7 +104,7 @@ impl Lake {
     }
 
     /// The position of a committed run's last row.
-    async fn last_of(&self, key: &ChangeKey) -> Result<Position, LakeError> {
+    pub(super) async fn last_of(&self, key: &ChangeKey) -> Result<Position, LakeError> {
         let location = self.layout.change(key);
         let doing = || format!("read the end of {}", self.store.describe(&location));
         let foreign = |reason| LakeError::new(doing(), Problem::Foreign(reason));

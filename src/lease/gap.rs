@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Position, ShardId};
 
-/// One entry of the ledger. Recording the same gap twice leaves one entry.
+/// One entry of the ledger. Recording the same gap twice leaves one entry; recording one that was closed opens it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gap {
@@ -23,6 +23,12 @@ pub struct Gap {
     pub lost_from: Option<i64>,
     /// When the gap was found, in seconds since the epoch.
     pub found_at: i64,
+    /// The snapshot that brought back what was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<String>,
+    /// When it was complete, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<i64>,
 }
 
 /// What happened.
@@ -62,6 +68,11 @@ impl GapKind {
 }
 
 impl Gap {
+    /// Whether what was lost is still missing.
+    pub const fn is_open(&self) -> bool {
+        self.closed_at.is_none()
+    }
+
     /// A gap of a shard behind a position.
     pub fn of_shard(kind: GapKind, shard: &ShardId, after: Option<Position>, lost_from: Option<i64>, found_at: i64) -> Self {
         let position = after.unwrap_or(Position::ZERO);
@@ -72,6 +83,8 @@ impl Gap {
             after: after.map(|after| after.to_string()),
             lost_from,
             found_at,
+            closed_by: None,
+            closed_at: None,
         }
     }
 
@@ -84,6 +97,8 @@ impl Gap {
             after: None,
             lost_from,
             found_at,
+            closed_by: None,
+            closed_at: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::snapshot::SegmentProgress;
 use super::table::{LeaseTable, SequenceOrEnd, Update, Write};
 use super::{Checkpoint, Lease};
 use crate::aws::AwsError;
@@ -53,6 +54,13 @@ impl HeldLease {
             return Ok(Hold::Kept);
         }
         let write = self.table.update(&lease, Update::Checkpoint(SequenceOrEnd::Sequence(sequence))).await?;
+        Ok(keep(&mut lease, write))
+    }
+
+    /// As [`checkpoint`](Self::checkpoint), of a segment of a snapshot: where its reading goes on may change though no row came.
+    pub async fn segment(&self, reached: SequenceOrEnd, progress: SegmentProgress) -> Result<Hold, AwsError> {
+        let mut lease = self.lease.lock().await;
+        let write = self.table.update(&lease, Update::Segment(reached, progress)).await?;
         Ok(keep(&mut lease, write))
     }
 

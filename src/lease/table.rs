@@ -1,10 +1,13 @@
 //! The lease table in DynamoDB.
 
+mod snapshots;
+
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder as UpdateRequest;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
 };
@@ -12,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::gap::Gap;
 use super::item::{self, Item};
-use super::snapshot::Snapshot;
+use super::snapshot::{SegmentProgress, Snapshot};
 use super::{Checkpoint, Lease};
 use crate::aws::{AwsError, Failure};
 use crate::retry::{RetryPolicy, retry};
+pub use snapshots::Move;
 
 /// A new on-demand table is usable within seconds.
 const CREATION_DEADLINE: Duration = Duration::from_mins(1);
@@ -31,12 +35,14 @@ pub enum Write {
 }
 
 /// What a holder writes to its lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// Only the counter: the holder lives.
     Renew,
     /// Everything up to here is durable.
     Checkpoint(SequenceOrEnd),
+    /// As [`Checkpoint`](Self::Checkpoint), on a segment of a snapshot, with where its reading goes on and what it has cost.
+    Segment(SequenceOrEnd, SegmentProgress),
     /// The holder gives the lease up.
     Release,
 }
@@ -174,17 +180,15 @@ impl LeaseTable {
         self.put_if_absent(item).await
     }
 
-    /// Enters a gap into the ledger; one that is there already is left as it is.
-    pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
-        let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
-        item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
-        self.put_if_absent(item).await
+    async fn put_if_absent(&self, item: Item) -> Result<(), AwsError> {
+        self.put_if(item, "attribute_not_exists(leaseKey)").await
     }
 
-    async fn put_if_absent(&self, item: Item) -> Result<(), AwsError> {
+    /// Writes an item if `condition` holds of what is there; otherwise that is left as it is.
+    async fn put_if(&self, item: Item, condition: &str) -> Result<(), AwsError> {
         let put = retry(RetryPolicy::SERVICE, &self.stop, || async {
             let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
-            let put = put.condition_expression("attribute_not_exists(leaseKey)").send().await;
+            let put = put.condition_expression(condition).send().await;
             put.map_err(|error| AwsError::new("PutItem", &self.name, &error))
         });
         match put.await {
@@ -235,27 +239,22 @@ impl LeaseTable {
                 remove = " REMOVE leaseOwner";
             }
             Update::Checkpoint(reached) => {
-                match reached {
-                    SequenceOrEnd::Sequence(sequence) => {
-                        after.checkpoint = Checkpoint::At(sequence);
-                        after.last_sequence = Some(sequence);
-                    }
-                    SequenceOrEnd::End(now) => {
-                        after.checkpoint = Checkpoint::ShardEnd;
-                        after.done_at = Some(now);
-                        set.push("doneAt = :done");
-                        request = request.expression_attribute_values(":done", AttributeValue::N(now.to_string()));
-                    }
-                }
-                set.extend(["checkpoint = :checkpoint", "checkpointSubSequenceNumber = :sub", "ownerSwitchesSinceCheckpoint = :zero"]);
+                request = checkpoint(&mut after, reached, &mut set, request);
+            }
+            Update::Segment(reached, progress) => {
+                request = checkpoint(&mut after, reached, &mut set, request);
+                set.extend(["segmentRows = :rows", "segmentHalfUnits = :units"]);
                 request = request
-                    .expression_attribute_values(":checkpoint", AttributeValue::S(item::checkpoint_text(after.checkpoint)))
-                    .expression_attribute_values(":sub", number(item::checkpoint_sub(after.checkpoint).into()))
-                    .expression_attribute_values(":zero", number(0));
-                if let Some(last) = after.last_sequence {
-                    set.push("lastSequence = :last");
-                    request = request.expression_attribute_values(":last", AttributeValue::S(last.to_string()));
+                    .expression_attribute_values(":rows", number(progress.rows))
+                    .expression_attribute_values(":units", number(progress.half_units));
+                match &progress.cursor {
+                    Some(cursor) => {
+                        set.push("segmentCursor = :cursor");
+                        request = request.expression_attribute_values(":cursor", AttributeValue::S(cursor.clone()));
+                    }
+                    None => remove = " REMOVE segmentCursor",
                 }
+                after.segment = Some(progress);
             }
         }
         let request = request.update_expression(format!("SET {}{remove}", set.join(", ")));
@@ -285,7 +284,7 @@ impl LeaseTable {
     /// then the item has our owner and exactly our counter.
     async fn write(
         &self,
-        request: aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder,
+        request: UpdateRequest,
         after: Lease,
     ) -> Result<Write, AwsError> {
         let mut attempts = 0_u32;
@@ -316,6 +315,32 @@ impl LeaseTable {
         let item = read.await?.item;
         item.map(|item| item::from_item(item).map_err(|problem| AwsError::of("GetItem", Failure::Invalid, problem))).transpose()
     }
+}
+
+/// Moves the checkpoint of `after`, and adds what is to be written for it.
+fn checkpoint(after: &mut Lease, reached: SequenceOrEnd, set: &mut Vec<&'static str>, mut request: UpdateRequest) -> UpdateRequest {
+    match reached {
+        SequenceOrEnd::Sequence(sequence) => {
+            after.checkpoint = Checkpoint::At(sequence);
+            after.last_sequence = Some(sequence);
+        }
+        SequenceOrEnd::End(now) => {
+            after.checkpoint = Checkpoint::ShardEnd;
+            after.done_at = Some(now);
+            set.push("doneAt = :done");
+            request = request.expression_attribute_values(":done", AttributeValue::N(now.to_string()));
+        }
+    }
+    set.extend(["checkpoint = :checkpoint", "checkpointSubSequenceNumber = :sub", "ownerSwitchesSinceCheckpoint = :zero"]);
+    request = request
+        .expression_attribute_values(":checkpoint", AttributeValue::S(item::checkpoint_text(after.checkpoint)))
+        .expression_attribute_values(":sub", number(item::checkpoint_sub(after.checkpoint).into()))
+        .expression_attribute_values(":zero", number(0));
+    if let Some(last) = after.last_sequence {
+        set.push("lastSequence = :last");
+        request = request.expression_attribute_values(":last", AttributeValue::S(last.to_string()));
+    }
+    request
 }
 
 fn number(value: u64) -> AttributeValue {

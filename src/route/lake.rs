@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{Admission, MemoryBudget, Share};
 use super::{Announcement, Arrival, Progress, Route, RouteError, ShardWriter};
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{ChangeKey, ClosedRun, Commit, HourPartition, Lake, LakeError, OpenRun, Problem};
 use crate::retry::{RetryPolicy, retry};
 
@@ -96,7 +96,7 @@ enum Run {
 #[async_trait]
 impl ShardWriter for LakeWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
-        if position <= self.seen && event.operation != Operation::Snapshot {
+        if position <= self.seen {
             return Ok(Progress::Unchanged);
         }
         let partition = self.partition_of(event)?;
@@ -167,10 +167,6 @@ impl ShardWriter for LakeWriter {
 impl LakeWriter {
     fn partition_of(&self, event: &ChangeEvent<'_>) -> Result<HourPartition, LakeError> {
         let refused = |reason: String| LakeError::new(format!("take a change of shard {}", self.shard), Problem::Event(reason));
-        if event.operation == Operation::Snapshot {
-            // Snapshot rows have no position in a shard, which is what objects of changes are named by.
-            return Err(refused("a snapshot's row does not belong to a shard".to_owned()));
-        }
         HourPartition::containing(event.time).map_err(|error| refused(error.to_string()))
     }
 

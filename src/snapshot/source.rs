@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::aws::AwsError;
 use crate::event::Item;
+use crate::retry::Transient;
 use crate::table::Key;
 
 /// Something that gives the rows of a snapshot, segment by segment.
@@ -72,4 +73,14 @@ pub enum SourceError {
         /// What happened.
         problem: String,
     },
+}
+
+impl Transient for SourceError {
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Aws(error) => error.is_transient(),
+            Self::Unavailable { .. } => true,
+            Self::Broken { .. } => false,
+        }
+    }
 }

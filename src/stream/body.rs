@@ -1,7 +1,7 @@
-//! What both services' clients share.
+//! What the clients of tables and streams share.
 //!
-//! GetRecords does not go through the SDK's deserialiser: an interceptor takes the body of a successful response, so that one streaming
-//! pass makes events of it. Signing, endpoints, error responses and connection handling stay the SDK's.
+//! GetRecords, Scan and Query do not go through the SDK's deserialiser: an interceptor takes the body of a successful response, so that one
+//! streaming pass makes events of it. Signing, endpoints, error responses and connection handling stay the SDK's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,10 +26,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sets the clock by the `Date` header of each answer.
 #[derive(Debug)]
-pub(super) struct ReadDate(ServiceClock);
+pub(crate) struct ReadDate(ServiceClock);
 
 impl ReadDate {
-    pub(super) fn new(clock: ServiceClock) -> Self {
+    pub(crate) fn new(clock: ServiceClock) -> Self {
         Self(clock)
     }
 }
@@ -55,7 +55,7 @@ impl Intercept for ReadDate {
 
 /// Where the interceptor leaves the body.
 #[derive(Debug, Clone, Default)]
-pub(super) struct TakenBody(Arc<Mutex<Option<SdkBody>>>);
+pub(crate) struct TakenBody(Arc<Mutex<Option<SdkBody>>>);
 
 impl TakenBody {
     fn put(&self, body: SdkBody) {
@@ -63,7 +63,7 @@ impl TakenBody {
     }
 
     /// The whole body.
-    pub(super) async fn read(self, operation: &'static str) -> Result<Bytes, AwsError> {
+    pub(crate) async fn read(self, operation: &'static str) -> Result<Bytes, AwsError> {
         let Some(body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Err(AwsError::of(operation, Failure::Unavailable, "the response has no body"));
         };
@@ -77,7 +77,7 @@ impl TakenBody {
 
 /// Swaps the body of a successful response for an empty object, which is all that the SDK's deserialiser gets to see.
 #[derive(Debug)]
-pub(super) struct TakeBody(pub(super) TakenBody);
+pub(crate) struct TakeBody(pub(crate) TakenBody);
 
 impl Intercept for TakeBody {
     fn name(&self) -> &'static str {
