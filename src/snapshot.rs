@@ -13,4 +13,5 @@
 //! takes leases on segments, and completes a snapshot when its last segment is done. A segment is read page by page ([`source`]), and
 //! checkpointed behind what its writer calls durable, like a shard.
 
+pub mod export;
 pub mod source;

@@ -87,7 +87,7 @@ pub enum Problem {
 
 impl LakeError {
     /// What the store's error means.
-    pub(super) fn from_store(doing: impl Into<String>, error: object_store::Error) -> Self {
+    pub(crate) fn from_store(doing: impl Into<String>, error: object_store::Error) -> Self {
         Self { doing: doing.into(), problem: diagnose(&error), source: Some(Box::new(error)) }
     }
 
