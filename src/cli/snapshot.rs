@@ -2,6 +2,7 @@
 //!
 //! The commands write and read items of the lease table. The work is done by the workers of `headwater run`.
 
+mod export;
 mod keys;
 mod request;
 mod start;
@@ -22,6 +23,7 @@ use crate::config::{self, Settings};
 use crate::lease::snapshot::State;
 use crate::lease::table::{Contents, LeaseTable};
 use crate::retry::RetryPolicy;
+use crate::snapshot::SnapshotError;
 use crate::{aws, clock, snapshot};
 
 const HELP: &str = "\
@@ -159,16 +161,16 @@ async fn list(place: &Place, output: Output) -> anyhow::Result<Exit> {
 }
 
 async fn cancel(place: &Place, id: &str, output: Output) -> anyhow::Result<Exit> {
-    let find = async || -> anyhow::Result<Option<View>> {
-        let contents = place.read().await?;
-        Ok(contents.snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| View::of(snapshot, &contents)))
-    };
-    if find().await?.is_none() {
-        return super::usage(&place.no_such(id));
+    match snapshot::cancel(&place.leases, id, clock::unix_seconds()).await {
+        // What is said follows from where it stands.
+        Ok(_) | Err(SnapshotError::TooLate { .. }) => {}
+        Err(SnapshotError::Unknown(_)) => return super::usage(&place.no_such(id)),
+        Err(SnapshotError::Aws(error)) if error.failure == Failure::NotFound => return super::usage(&place.no_such(id)),
+        Err(error) => return Err(error.into()),
     }
-    snapshot::cancel(&place.leases, id, clock::unix_seconds()).await?;
-    // A worker may have moved it on meanwhile: what counts is where it stands now.
-    let Some(view) = find().await? else { return super::usage(&place.no_such(id)) };
+    let contents = place.read().await?;
+    let view = contents.snapshots.iter().find(|snapshot| snapshot.id == id).map(|snapshot| View::of(snapshot, &contents));
+    let Some(view) = view else { return super::usage(&place.no_such(id)) };
     let (exit, words) = outcome_of_cancel(view.state);
     if output == Output::Json {
         println!("{}", serde_json::to_string_pretty(&view)?);
@@ -185,7 +187,7 @@ const fn outcome_of_cancel(state: State) -> (Exit, &'static str) {
         State::Completed => (Exit::Differs, "is completed: there is nothing to cancel, and a later snapshot lies above its rows"),
         State::Failed => (Exit::Differs, "has failed already: its rows count for nothing"),
         State::Completing => (Exit::Differs, "has read every row and is being completed: it can no more be stopped"),
-        State::Requested | State::Running => (Exit::Differs, "was moved on by a worker at the same moment: try again"),
+        State::Requested | State::Running => (Exit::Differs, "still goes on: ask again"),
     }
 }
 

@@ -282,11 +282,7 @@ impl LeaseTable {
 
     /// Sends a conditional update. When its condition fails, an earlier attempt of ours may have taken effect without our hearing of it:
     /// then the item has our owner and exactly our counter.
-    async fn write(
-        &self,
-        request: UpdateRequest,
-        after: Lease,
-    ) -> Result<Write, AwsError> {
+    async fn write(&self, request: UpdateRequest, after: Lease) -> Result<Write, AwsError> {
         let mut attempts = 0_u32;
         let written = retry(RetryPolicy::SERVICE, &self.stop, || {
             attempts += 1;

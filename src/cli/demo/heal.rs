@@ -68,7 +68,7 @@ pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Res
     let leases = LeaseTable::new(&scene.sdk, &scene.settings.lease.application, CancellationToken::new());
     let request = Request { source: Source::Table, cause: Cause::Request, consistent: true, segments: None, budget: None, limit: None };
     let begun = tokio::time::Instant::now();
-    let id = snapshot::start(&leases, None, request, clock::unix_seconds()).await?;
+    let id = snapshot::start(&leases, request, clock::unix_seconds()).await?;
     let enough = CancellationToken::new();
     // Another seed, so that they are other orders.
     let more = GenerateOptions { rate: Some(RATE), count: None, seed: traffic.seed.wrapping_add(1), ..traffic };
@@ -79,7 +79,8 @@ pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Res
         waited
     };
     let (written, waited) = tokio::join!(generate(&scene.client, more, |_| {}, enough.clone()), waited);
-    let (written, (Waited::Ended(view) | Waited::Stopped(view))) = (written?, waited?);
+    let written = written?;
+    let (Waited::Ended(view) | Waited::Stopped(view)) = waited?;
     scene.say(&format!(
         "{}\nin {:.1} s, during which {} writes went on",
         view.line(),

@@ -55,7 +55,7 @@ pub(super) struct StartArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: Option<u64>,
     /// Read an export of DynamoDB to S3 instead of the table, full or incremental: its ARN, or the folder (s3://… or local) that holds its
-    /// manifest-summary.json.
+    /// manifest-summary.json. A local folder must be there for every worker.
     #[arg(long, value_name = "EXPORT", value_parser = NonEmptyStringValueParser::new())]
     pub(super) from_export: Option<String>,
     /// Export the table to S3 now, wait until that is done, and read the export. Uses no read capacity; needs point-in-time recovery.

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use aws_sdk_dynamodb::Client;
+use tokio_util::sync::CancellationToken;
 
+use super::export::{self, Got};
 use super::request::StartArgs;
 use super::view::View;
 use super::wait::{Shown, Waited, wait};
@@ -15,15 +17,15 @@ use crate::aws::{AwsError, Failure};
 use crate::cli::{self, Exit, Globals, Output};
 use crate::clock::{self, ServiceClock, WallClock};
 use crate::contract::TableSchema;
-use crate::lake::{Lake, LakeStore, read_schema};
+use crate::lake::{LakeStore, read_schema};
 use crate::lease::Checkpoint;
-use crate::lease::snapshot::{Request, Source, State};
+use crate::lease::snapshot::{Source, State};
 use crate::lease::table::{Contents, LeaseTable};
 use crate::retry::{RetryPolicy, retry};
+use crate::snapshot::plan;
 use crate::stream::TableInfo;
 use crate::stream::dynamodb::TableStreams;
-use crate::table::{self, Key};
-use crate::{shutdown, snapshot};
+use crate::{shutdown, snapshot, table};
 
 /// Nobody reads the table's stream, so changes that are made during a snapshot might be lost.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,43 +52,75 @@ pub(super) async fn run(args: &StartArgs, place: &Place, globals: &Globals) -> a
     let before = place.read().await?;
     secured(table, place.leases.name(), &info, &before)?;
 
+    let stop = shutdown::on_signals().context("listen for signals")?;
+    let shown = if cli::is_interactive(globals) { Shown::Bar } else { Shown::Lines };
+    // How many rows there will be, as far as it is told; for the bar alone.
+    let mut about = None;
     let mut wanted = None;
-    let source = if let Some((name, text)) = &list {
-        let lake = lake(place).await?;
-        match keys::parse(name, text, lake.schema()) {
-            Ok(keys) => {
-                let count = keys.len() as u64;
-                wanted = Some((lake, keys));
-                Source::Keys { count }
-            }
-            Err(error) => return cli::usage(&error),
+    let source = match (&list, export::get(args, place, &info, shown, &stop).await?) {
+        (_, Some(Got::Export { location, rows })) => {
+            about = Some(rows);
+            Source::Export { location }
         }
-    } else {
-        match args.source(&TableSchema::keys_only(table, info.keys.clone())) {
+        (_, Some(Got::Stopped { arn })) => {
+            eprintln!(
+                "stopped waiting, and no snapshot is asked for; DynamoDB goes on writing the export: once it is complete, `headwater snapshot start \
+                 --from-export {arn}` reads it"
+            );
+            return Ok(Exit::Unfinished);
+        }
+        (Some((name, text)), None) => {
+            let (store, schema) = lake(place).await?;
+            match keys::parse(name, text, &schema) {
+                Ok(keys) => {
+                    let count = keys.len() as u64;
+                    wanted = Some((store, keys));
+                    Source::Keys { count }
+                }
+                Err(error) => return cli::usage(&error),
+            }
+        }
+        (None, None) => match args.source(&TableSchema::keys_only(table, info.keys.clone())) {
             Ok(source) => source,
             Err(problem) => return cli::usage(anyhow::Error::msg(problem).as_ref()),
-        }
+        },
     };
     let request = args.request(source, &place.settings.snapshot);
-    let id = ask(place, request, wanted).await?;
+    let now = clock::unix_seconds();
+    let id = match &wanted {
+        Some((store, keys)) => snapshot::start_for_keys(&place.leases, store, table, keys, request, now).await?,
+        None => snapshot::start(&place.leases, request, now).await?,
+    };
+    if args.wait { follow(place, &id, about, shown, &stop, globals).await } else { tell(place, &id, &before, globals).await }
+}
 
-    if !args.wait {
-        let contents = place.read().await?;
-        let asked = contents.snapshots.iter().find(|snapshot| snapshot.id == id).ok_or_else(|| place.no_such(&id))?;
-        let view = View::of(asked, &contents);
-        match globals.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
-            Output::Text | Output::Csv => print!("{}", what_is_next(&view, &before)),
-        }
-        return Ok(Exit::Success);
+/// Says what was asked for, and what comes next.
+async fn tell(place: &Place, id: &str, before: &Contents, globals: &Globals) -> anyhow::Result<Exit> {
+    let contents = place.read().await?;
+    let asked = contents.snapshots.iter().find(|snapshot| snapshot.id == id).ok_or_else(|| place.no_such(id))?;
+    let view = View::of(asked, &contents);
+    match globals.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&view)?),
+        Output::Text | Output::Csv => print!("{}", what_is_next(&view, before)),
     }
-    let stop = shutdown::on_signals().context("listen for signals")?;
-    let dynamo = Client::new(&place.sdk);
-    // For the bar alone.
-    let about = table::item_count(&dynamo, table).await.ok();
+    Ok(Exit::Success)
+}
+
+/// Waits for the snapshot's end.
+async fn follow(
+    place: &Place,
+    id: &str,
+    about: Option<u64>,
+    shown: Shown,
+    stop: &CancellationToken,
+    globals: &Globals,
+) -> anyhow::Result<Exit> {
+    let about = match about {
+        Some(rows) => Some(rows),
+        None => table::item_count(&Client::new(&place.sdk), &place.settings.table.name).await.ok(),
+    };
     let leases = LeaseTable::new(&place.sdk, place.leases.name(), stop.clone());
-    let shown = if cli::is_interactive(globals) { Shown::Bar } else { Shown::Lines };
-    let (view, exit) = match wait(&leases, &id, about, shown, &stop).await? {
+    let (view, exit) = match wait(&leases, id, about, shown, stop).await? {
         Waited::Ended(view) => {
             let exit = exit_of(view.state);
             (view, exit)
@@ -131,7 +165,7 @@ fn read_list(path: &Path) -> anyhow::Result<(String, String)> {
 async fn describe(place: &Place) -> anyhow::Result<TableInfo> {
     let table = &place.settings.table.name;
     let api = TableStreams::new(&place.sdk, table.as_str(), ServiceClock::new(WallClock::system()));
-    let described = retry(RetryPolicy::START_UP, &tokio_util::sync::CancellationToken::new(), || api.table()).await;
+    let described = retry(RetryPolicy::START_UP, &CancellationToken::new(), || api.table()).await;
     described.map_err(|error: AwsError| match error.failure {
         Failure::NotFound => anyhow::Error::new(error)
             .context(format!("table '{table}' does not exist: correct table.name, AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB")),
@@ -150,18 +184,12 @@ fn secured(table: &str, application: &str, info: &TableInfo, contents: &Contents
     Ok(())
 }
 
-/// The lake, with the columns that the workers have given it.
-async fn lake(place: &Place) -> anyhow::Result<Lake> {
+/// The lake, and the columns that the workers have given it.
+async fn lake(place: &Place) -> anyhow::Result<(LakeStore, TableSchema)> {
     let settings = &place.settings.lake;
     let store = LakeStore::connect(&settings.location, settings.kms_key.as_deref(), Some(&place.sdk))?;
     let schema = read_schema(&store, &place.settings.table.name).await.context("look up the table's key in the lake")?;
-    Ok(Lake::on(store, settings.clone(), schema.into()).await?)
-}
-
-/// Writes the request, and the keys before it.
-async fn ask(place: &Place, request: Request, wanted: Option<(Lake, Vec<Key>)>) -> anyhow::Result<String> {
-    let keys = wanted.as_ref().map(|(lake, keys)| (lake, keys.as_slice()));
-    Ok(snapshot::start(&place.leases, keys, request, clock::unix_seconds()).await?)
+    Ok((store, schema))
 }
 
 /// What is said once the request is written.
@@ -174,9 +202,9 @@ fn what_is_next(view: &View, contents: &Contents) -> String {
             "changes were lost, the last time as seen at {}: a worker of `headwater run` begins when the snapshot's start, which lies {} seconds \
              back, is later than that",
             clock::rfc3339(found),
-            snapshot::MARGIN
+            plan::START_MARGIN
         ),
-        None => writeln!(text, "a worker of `headwater run` begins it within seconds"),
+        None => writeln!(text, "a worker of `headwater run` begins it within half a minute"),
     };
     let _ = writeln!(text, "`headwater snapshot status {id}` shows how far it is");
     text

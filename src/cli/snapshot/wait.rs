@@ -38,7 +38,8 @@ pub(in crate::cli) enum Shown {
     Lines,
 }
 
-/// Waits for the end of a snapshot, or until `stop` is cancelled. `about`: how many rows the table is said to have.
+/// Waits for the end of a snapshot, or until `stop` is cancelled. `about`: how many rows the table, or the export, is said
+/// to have.
 pub(in crate::cli) async fn wait(
     leases: &LeaseTable,
     id: &str,
@@ -73,9 +74,9 @@ pub(in crate::cli) async fn wait(
 fn of(view: &View, about: Option<u64>) -> Option<u64> {
     match &view.source {
         _ if view.limit.is_some() => None,
-        Source::Table => about.filter(|rows| *rows > 0),
+        Source::Table | Source::Export { .. } => about.filter(|rows| *rows > 0),
         Source::Keys { count } => Some(*count),
-        Source::Segment { .. } | Source::Partition { .. } | Source::Export { .. } => None,
+        Source::Segment { .. } | Source::Partition { .. } => None,
     }
 }
 

@@ -95,8 +95,7 @@ impl LeaseTable {
 }
 
 fn snapshot_item(snapshot: &Snapshot) -> Result<Item, AwsError> {
-    let mut item: Item =
-        serde_dynamo::to_item(snapshot).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
+    let mut item: Item = serde_dynamo::to_item(snapshot).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
     item.insert("leaseKey".to_owned(), AttributeValue::S(Snapshot::key(&snapshot.id)));
     item.insert("entityType".to_owned(), AttributeValue::S(item::SNAPSHOT.to_owned()));
     Ok(item)
