@@ -13,6 +13,7 @@ mod log;
 #[cfg(feature = "sql")]
 pub mod query;
 pub mod run;
+pub mod snapshot;
 pub mod status;
 #[cfg(feature = "sql")]
 pub mod verify;
@@ -73,7 +74,9 @@ enum Command {
     Init(init::Args),
     /// Replicate the table of headwater.toml until SIGTERM or ctrl-c.
     Run(run::Args),
-    /// Show the stream, its shards, leases, lag and gaps.
+    /// Replay the table, or a part of it, into the lake while replication goes on.
+    Snapshot(snapshot::Args),
+    /// Show the stream, its shards, leases, lag, gaps and snapshots.
     Status(status::Args),
     /// SQL over the lake: the views changes, snapshots and current.
     #[cfg(feature = "sql")]
@@ -98,13 +101,15 @@ enum Command {
 pub enum Exit {
     /// 0: done, and what was checked holds.
     Success,
-    /// 1: the command worked, and what it checked does not hold (the lake differs, the contract has errors, something is not set up).
+    /// 1: the command worked, and what it checked does not hold (the lake differs, the contract has errors, something is not set up, a snapshot was
+    /// cancelled).
     Differs,
     /// 2: the command line, the configuration or the contract is wrong. Clap uses the same code.
     Usage,
     /// 3: a service, the lake or the table refused or could not be reached.
     Failed,
-    /// 4: shutdown did not finish within its deadline; what was not durable is read again at the next start.
+    /// 4: shutdown did not finish within its deadline, and what was not durable is read again at the next start; or waiting for a snapshot was
+    /// stopped.
     Unfinished,
 }
 
@@ -141,6 +146,7 @@ impl Command {
             Self::Run(_) => LevelFilter::INFO,
             #[cfg(feature = "embedded")]
             Self::Embedded(_) => LevelFilter::INFO,
+            Self::Snapshot(args) if args.waits() => LevelFilter::INFO,
             _ => LevelFilter::WARN,
         }
     }
@@ -151,6 +157,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, globals).await,
             Self::Init(args) => init::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
+            Self::Snapshot(args) => snapshot::run(args, globals).await,
             Self::Status(args) => status::run(args, globals).await,
             #[cfg(feature = "sql")]
             Self::Query(args) => query::run(args, globals).await,

@@ -1,4 +1,6 @@
-//! `headwater demo`: the main job on generated orders, in one process, in well under a minute.
+//! `headwater demo`: the main job on generated orders, in one process, in about a minute.
+
+mod heal;
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -6,19 +8,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_config::SdkConfig;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::heal::Healed;
 use super::{Exit, Globals, Output};
 use crate::clock::WallClock;
-use crate::config;
+use crate::config::{self, Settings};
 use crate::embedded::generate::{GenerateOptions, create_table, generate};
 use crate::embedded::orders::Mix;
 use crate::embedded::{Embedded, Options};
 use crate::pipeline::{Pipeline, Watch};
 use crate::query::Session;
 use crate::query::render;
-use crate::query::verify::{VerifyOptions, verify};
+use crate::query::verify::{Report, VerifyOptions, verify};
 
 const TABLE: &str = "sales_orders";
 const CONTRACT: &str = include_str!("../../schemas/sales_orders.odcs.yaml");
@@ -85,6 +90,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     let watch = pipeline.watch();
     let stop = CancellationToken::new();
     let mut replication = tokio::spawn(pipeline.run(stop.clone()));
+    let scene = Scene { client, sdk, settings, watch, text: globals.output == Output::Text };
     let traffic = GenerateOptions {
         table: TABLE.to_owned(),
         rate: (args.rate > 0).then_some(args.rate),
@@ -94,37 +100,81 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         seed: args.seed,
         concurrency: NonZeroUsize::MIN.saturating_add(15),
     };
-    tokio::select! {
-        shown = show(&client, traffic, &watch) => shown?,
+    let told = tokio::select! {
+        told = scene.play(traffic) => told?,
         ended = &mut replication => {
             ended.context("replicate")??;
             anyhow::bail!("replication ended before the traffic did");
         }
-    }
-
-    let session = Session::open(&settings.lake.location, TABLE, None).await?;
-    if globals.output == Output::Text {
-        for (title, sql) in QUERIES {
-            println!("\n{title}");
-            render::write(session.query(sql).await?, super::query::format(Output::Text), &mut std::io::stdout()).await?;
-        }
-    }
-
-    say("\nComparing every item of the table with the lake, while replication goes on.");
-    let options = VerifyOptions { deadline: VERIFY_DEADLINE, ..VerifyOptions::default() };
-    let report = verify(&client, &session, options, |_| {}).await?;
+    };
     stop.cancel();
     replication.await.context("replicate")??;
     dynamo.shutdown().await?;
-    match globals.output {
-        Output::Text => print!("{}", super::verify::text(&report)),
-        Output::Json | Output::Csv => println!("{}", serde_json::to_string_pretty(&report)?),
-    }
-    if globals.output == Output::Text {
+    if scene.text {
         println!("{}", next_steps(&file));
+    } else {
+        println!("{}", serde_json::to_string_pretty(&told)?);
     }
     std::io::stdout().flush()?;
-    Ok(if report.equal() { Exit::Success } else { Exit::Differs })
+    Ok(if told.proven() { Exit::Success } else { Exit::Differs })
+}
+
+/// What everything in the demo happens to.
+struct Scene {
+    client: aws_sdk_dynamodb::Client,
+    sdk: SdkConfig,
+    settings: Settings,
+    watch: Watch,
+    /// Whether people read along.
+    text: bool,
+}
+
+/// What the demo has shown.
+#[derive(Debug, Serialize)]
+struct Told {
+    /// The comparison after the traffic.
+    replicated: Report,
+    /// What became of the lake that lost objects; nothing where it had none.
+    healed: Option<Healed>,
+}
+
+impl Told {
+    fn proven(&self) -> bool {
+        self.replicated.equal() && self.healed.as_ref().is_none_or(Healed::proven)
+    }
+}
+
+impl Scene {
+    fn say(&self, text: &str) {
+        if self.text {
+            println!("{text}");
+        }
+    }
+
+    async fn play(&self, traffic: GenerateOptions) -> anyhow::Result<Told> {
+        show(&self.client, traffic.clone(), &self.watch).await?;
+        if self.text {
+            let session = Session::open(&self.settings.lake.location, TABLE, None).await?;
+            for (title, sql) in QUERIES {
+                println!("\n{title}");
+                render::write(session.query(sql).await?, super::query::format(Output::Text), &mut std::io::stdout()).await?;
+            }
+        }
+        self.say("\nComparing every item of the table with the lake, while replication goes on.");
+        let replicated = self.verify(VERIFY_DEADLINE, 10).await?;
+        Ok(Told { replicated, healed: heal::heal(self, traffic).await? })
+    }
+
+    /// Compares the table with the lake, and shows the result. Keys that differ are read again until the deadline.
+    async fn verify(&self, deadline: Duration, examples: usize) -> anyhow::Result<Report> {
+        let session = Session::open(&self.settings.lake.location, TABLE, None).await?;
+        let options = VerifyOptions { deadline, examples, ..VerifyOptions::default() };
+        let report = verify(&self.client, &session, options, |_| {}).await?;
+        if self.text {
+            print!("{}", super::verify::text(&report));
+        }
+        Ok(report)
+    }
 }
 
 /// An empty lake folder with the demo's configuration and contract in it.
@@ -137,7 +187,8 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(folder).with_context(|| format!("create the folder {}", folder.display()))?;
     let configuration = format!(
-        "# Made by `headwater demo`.\n[table]\nname = \"{TABLE}\"\ncontract = \"{TABLE}.odcs.yaml\"\n\n[stream]\nidle_poll = \"200ms\"\n\n[lake]\n\
+        "# Made by `headwater demo`.\n[table]\nname = \"{TABLE}\"\ncontract = \"{TABLE}.odcs.yaml\"\n\n[stream]\nidle_poll = \"200ms\"\n\n\
+         # How soon a worker looks for snapshots follows from it.\n[lease]\nfailover = \"2s\"\n\n[lake]\n\
          url = \".\"\nmax_age = \"2s\"\n"
     );
     for (name, content) in [(MARKER, ""), ("headwater.toml", &configuration), (&format!("{TABLE}.odcs.yaml"), CONTRACT)] {
@@ -161,7 +212,6 @@ async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, watch
         bar.set_length(writes.max(taken));
         bar.set_position(counts.rows);
         bar.set_message(format!("in {} objects", counts.objects));
-        taken
     };
     let summary = generate(
         client,
@@ -174,16 +224,20 @@ async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, watch
     )
     .await?;
     written.abandon_with_message(format!("at {:.0} a second", summary.rate));
+    drained(watch, || update(&landed)).await;
+    landed.abandon();
+    Ok(())
+}
+
+/// Waits until the stream is drained and all of it has landed.
+async fn drained(watch: &Watch, mut tick: impl FnMut()) {
     let mut quiet_since = tokio::time::Instant::now();
     let mut seen = 0;
-    loop {
-        let taken = update(&landed);
+    while quiet_since.elapsed() < QUIET {
+        tick();
+        let taken = watch.taken().records;
         if taken != seen || watch.lake.counters().read().rows < taken {
             (seen, quiet_since) = (taken, tokio::time::Instant::now());
-        }
-        if quiet_since.elapsed() >= QUIET {
-            landed.abandon();
-            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

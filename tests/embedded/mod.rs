@@ -5,6 +5,7 @@ mod conditions;
 mod expiry;
 mod load;
 mod shards;
+mod snapshot;
 mod streams;
 
 use std::collections::HashMap;

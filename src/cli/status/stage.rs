@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
+use crate::cli::snapshot::view::View;
 use crate::clock::{self, ServiceClock};
 use crate::lease::gap::Gap;
 use crate::lease::table::{Contents, LeaseTable};
@@ -28,10 +29,21 @@ pub(super) struct Stage {
     /// How long until the stream starts to drop what is not durable.
     seconds_to_trim: Option<i64>,
     shards: Vec<Shard>,
-    gaps: Vec<Gap>,
+    gaps: Vec<LedgerEntry>,
+    /// Those that are under way, or the one that was asked for last.
+    snapshots: Vec<View>,
     /// Why nothing is known of the stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// An entry of the gap ledger.
+#[derive(Debug, Serialize)]
+struct LedgerEntry {
+    #[serde(flatten)]
+    gap: Gap,
+    /// Whether a snapshot has brought back what was lost.
+    state: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,14 +75,14 @@ impl Stage {
             },
             None => Vec::new(),
         };
-        let Contents { leases, gaps, .. } = match LeaseTable::new(sdk, application, stop).read().await {
+        let contents = match LeaseTable::new(sdk, application, stop).read().await {
             Ok(read) => read,
             // Not started yet: there is nothing to tell but the stream.
             Err(error) if error.failure == Failure::NotFound => Contents::default(),
             Err(error) => return Err(error),
         };
         let now = clock.unix_seconds();
-        let oldest = reading(&leases).iter().map(|lease| lease.durable_through).min().flatten();
+        let oldest = reading(&contents.leases).iter().map(|lease| lease.durable_through).min().flatten();
         Ok(Self {
             name: stage,
             enabled: stream.as_ref().is_some_and(|stream| stream.enabled),
@@ -78,8 +90,9 @@ impl Stage {
             lag_seconds: oldest.map(|at| (now - at).max(0)),
             seconds_to_trim: stream.as_ref().and_then(|stream| Some(oldest? + stream.retention - now)),
             stream: stream.map(|stream| stream.arn.to_string()),
-            shards: shards(&listed, &leases, now),
-            gaps,
+            shards: shards(&listed, &contents.leases, now),
+            snapshots: View::in_flight_or_last(&contents),
+            gaps: ledger(contents.gaps),
             error: None,
         })
     }
@@ -95,6 +108,7 @@ impl Stage {
             seconds_to_trim: None,
             shards: Vec::new(),
             gaps: Vec::new(),
+            snapshots: Vec::new(),
             error: Some(error.to_string()),
         }
     }
@@ -132,16 +146,39 @@ impl Stage {
         if !self.gaps.is_empty() {
             println!("\ngaps");
         }
-        for gap in &self.gaps {
-            println!("  {}  {}: {}", clock::rfc3339(gap.found_at), gap.origin, gap.kind.describe());
-            let from = gap.lost_from.map(|at| format!("from {}", clock::rfc3339(at)));
-            let after = gap.after.as_ref().map(|after| format!("behind {after}"));
-            let known: Vec<String> = from.into_iter().chain(after).collect();
-            if !known.is_empty() {
-                println!("      {}", known.join(", "));
-            }
+        for entry in &self.gaps {
+            print!("{}", entry.text());
+        }
+        if !self.snapshots.is_empty() {
+            println!("\nsnapshots");
+        }
+        for snapshot in &self.snapshots {
+            println!("  {}", snapshot.line());
         }
     }
+}
+
+impl LedgerEntry {
+    fn text(&self) -> String {
+        let gap = &self.gap;
+        let mut text = format!("  {:6}  {}  {}: {}\n", self.state, clock::rfc3339(gap.found_at), gap.origin, gap.kind.describe());
+        let from = gap.lost_from.map(|at| format!("from {}", clock::rfc3339(at)));
+        let after = gap.after.as_ref().map(|after| format!("behind {after}"));
+        let closed_by = gap.closed_by.as_ref().map(|snapshot| format!("closed by snapshot {snapshot}"));
+        let closed_at = gap.closed_at.map(|at| format!("at {}", clock::rfc3339(at)));
+        let closed: Vec<String> = closed_by.into_iter().chain(closed_at).collect();
+        let known: Vec<String> = from.into_iter().chain(after).chain((!closed.is_empty()).then(|| closed.join(" "))).collect();
+        if !known.is_empty() {
+            text.push_str(&format!("          {}\n", known.join(", ")));
+        }
+        text
+    }
+}
+
+/// The ledger: what is still missing first, then the latest first.
+fn ledger(mut gaps: Vec<Gap>) -> Vec<LedgerEntry> {
+    gaps.sort_by(|a, b| b.is_open().cmp(&a.is_open()).then(b.found_at.cmp(&a.found_at)).then(a.key.cmp(&b.key)));
+    gaps.into_iter().map(|gap| LedgerEntry { state: if gap.is_open() { "open" } else { "closed" }, gap }).collect()
 }
 
 /// The leases whose shards are being read or could be. A shard that waits for its parent is behind by what the parent is.
@@ -198,5 +235,46 @@ fn to_trim(seconds: i64) -> String {
         format!("the stream keeps what is missing for {} more", duration(seconds))
     } else {
         format!("THE STREAM HAS DROPPED CHANGES since {}", duration(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ShardId;
+    use crate::lease::gap::GapKind;
+
+    fn gap(shard: &str, found_at: i64) -> Gap {
+        Gap::of_shard(GapKind::Trimmed, &ShardId::new(shard), Some("123".parse().unwrap()), Some(found_at - 90_000), found_at)
+    }
+
+    fn closed(gap: Gap) -> Gap {
+        Gap { closed_by: Some("20261121T030000Z-3f9a1c2e".into()), closed_at: Some(gap.found_at + 100), ..gap }
+    }
+
+    #[test]
+    fn a_gap_tells_what_is_known_of_it_and_which_snapshot_closed_it() {
+        let texts: String = ledger(vec![closed(gap("a", 1_795_230_000)), gap("b", 1_795_220_000)]).iter().map(LedgerEntry::text).collect();
+        insta::assert_snapshot!(texts, @r"
+        ");
+    }
+
+    #[test]
+    fn what_is_still_missing_stands_first() {
+        let gaps = ledger(vec![closed(gap("a", 9)), gap("b", 1), gap("c", 5), closed(gap("d", 7))]);
+        assert_eq!(
+            gaps.iter().map(|entry| (entry.gap.origin.as_str(), entry.state)).collect::<Vec<_>>(),
+            [("c", "open"), ("b", "open"), ("a", "closed"), ("d", "closed"),]
+        );
+    }
+
+    #[test]
+    fn a_machine_reads_of_a_gap_whether_it_is_open() {
+        let json = |gap| serde_json::to_value(&ledger(vec![gap])[0]).unwrap();
+        let open = json(gap("a", 1_795_230_000));
+        assert_eq!((open["state"].as_str(), open.get("closedBy")), (Some("open"), None));
+        let closed = json(closed(gap("a", 1_795_230_000)));
+        assert_eq!((closed["state"].as_str(), closed["closedBy"].as_str()), (Some("closed"), Some("20261121T030000Z-3f9a1c2e")));
+        assert_eq!((closed["foundAt"].as_i64(), closed["closedAt"].as_i64()), (Some(1_795_230_000), Some(1_795_230_100)));
     }
 }
