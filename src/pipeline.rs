@@ -277,6 +277,7 @@ impl Parts<'_> {
         let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), clock.clone());
         let delivered = settings.deliver.as_ref().map(|deliver| LeaseTable::new(self.sdk, &deliver.application, self.stop.clone()));
         let snapshots = Runner::new(runner::Context {
+            sdk: self.sdk.clone(),
             leases,
             delivered,
             stream: api,

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// Everything that a runner needs.
 pub struct Context {
+    /// How services are reached.
+    pub sdk: SdkConfig,
     /// Leases, snapshots and the gap ledger of the capture stage.
     pub leases: Arc<LeaseTable>,
     /// Where the gap ledger of the deliver stage is, if there is one.
@@ -125,11 +128,12 @@ impl Runner {
             counters: Arc::default(),
             draining: CancellationToken::new(),
         };
-        let (reader, lake, settings) = (context.table.clone(), Arc::clone(&context.lake), context.settings.clone());
+        let (sdk, reader, lake, settings) =
+            (context.sdk.clone(), context.table.clone(), Arc::clone(&context.lake), context.settings.clone());
         Self {
             context,
             shared: Arc::new(shared),
-            sources: Sources { reader, lake, settings },
+            sources: Sources { sdk, reader, lake, settings },
             observed: Observed::default(),
             held: BTreeMap::new(),
             tasks: JoinSet::new(),

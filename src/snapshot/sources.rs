@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
+
 use super::budget::Budget;
+use super::export;
 use super::keys::Keys;
 use super::plan;
 use super::reader::{TableFacts, TableReader};
@@ -14,6 +17,7 @@ use crate::lease::snapshot::{ReadBudget, Snapshot, Source};
 
 /// Opens what snapshots read.
 pub(super) struct Sources {
+    pub(super) sdk: SdkConfig,
     pub(super) reader: TableReader,
     pub(super) lake: Arc<Lake>,
     pub(super) settings: SnapshotSettings,
@@ -59,7 +63,7 @@ impl Sources {
                 problem: format!("there is none: segments are counted from 0 to {}", of.saturating_sub(1)),
             }),
             Source::Partition { .. } | Source::Keys { .. } => Ok(of(1)),
-            Source::Export { location } => self.export(location).map(|(extent, _)| extent),
+            Source::Export { location } => Ok(self.export(location).await?.0),
         }
     }
 
@@ -73,7 +77,7 @@ impl Sources {
                 Arc::new(Scan::partition(reader, schema, consistent, partition, (from.as_deref(), to.as_deref()))?)
             }
             Source::Keys { .. } => Arc::new(Keys::open(reader, &self.lake, consistent, &snapshot.id).await?),
-            Source::Export { location } => self.export(location)?.1,
+            Source::Export { location } => self.export(location).await?.1,
         };
         let facts = self.reader.facts().await?;
         Ok(Opened { source, budget: Arc::new(Budget::new(self.budget(snapshot, &facts)?)) })
@@ -97,13 +101,11 @@ impl Sources {
         }
     }
 
-    /// An export of the table: its extent, and its rows. This is the one place that joins the reader of exports.
-    #[expect(clippy::unused_self, reason = "the reader of exports needs the table's schema")]
-    fn export(&self, location: &str) -> Result<(Extent, Arc<dyn RowSource>), SourceError> {
-        Err(SourceError::Broken {
-            doing: format!("read the export {location}"),
-            problem: "this build of headwater reads no exports: take a snapshot of the table itself".to_owned(),
-        })
+    /// An export of the table: its extent, and its rows.
+    async fn export(&self, location: &str) -> Result<(Extent, Arc<dyn RowSource>), SourceError> {
+        let export = export::open(location, Some(&self.sdk), Arc::clone(self.lake.schema())).await?;
+        let extent = Extent { segments: export.segments(), whole: export.whole(), started_at: Some(export.start()) };
+        Ok((extent, Arc::new(export)))
     }
 }
 
@@ -131,6 +133,7 @@ mod tests {
         let config = aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
         Sources {
             reader: TableReader::new(&config, "t", ServiceClock::new(WallClock::system())),
+            sdk: config,
             lake: Arc::new(Lake::open(&settings, schema, None).await.unwrap()),
             settings: SnapshotSettings { segments: None, at_once: 1, consistent: true, budget },
         }

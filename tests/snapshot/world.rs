@@ -135,6 +135,7 @@ impl World {
         let lake = self.lake().await;
         let route = Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20)));
         Runner::new(runner::Context {
+            sdk: sdk.clone(),
             leases,
             delivered: None,
             stream,
