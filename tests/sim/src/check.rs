@@ -70,6 +70,7 @@ pub struct KinesisSubject {
 
 /// A change and what became of it. What became of it in the table's stream stands with the stream's record of the same index.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Tracked {
     at: i64,
     change: Change,

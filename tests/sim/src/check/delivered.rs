@@ -113,7 +113,7 @@ impl Stored {
         let trimmed = self.consumer.shards.get(shard).and_then(|shard| shard.trimmed.as_ref());
         let wanted = |record: &&usize| {
             // An announcement has no row.
-            if matches!(self.users[**record].content, Some(Content::Announcement(_))) {
+            if matches!(self.users[**record].content, Some(Content::Announcement { .. })) {
                 return false;
             }
             let record = &self.consumer.records[**record];

@@ -61,11 +61,12 @@ pub fn line(event: &Bytes) -> anyhow::Result<Row> {
     row(columns(str::from_utf8(line)?)?)
 }
 
-/// The snapshot whose rows were all sent before this line; `None` for lines of other kinds.
-pub fn announced(event: &Bytes) -> Option<String> {
+/// The snapshot whose rows were all sent before this line, and the shard that the line is meant for, if it names one; `None` for lines of other kinds.
+pub fn announced(event: &Bytes) -> Option<(String, Option<String>)> {
     let columns: Columns = serde_json::from_slice(event).ok()?;
     let is_announcement = columns.get("cdc_op").is_some_and(|operation| operation == "SNAPSHOT_END");
-    Some(columns.get("cdc_snapshot_id").filter(|_| is_announcement)?.as_str()?.to_owned())
+    let text = |name: &str| Some(columns.get(name)?.as_str()?.to_owned());
+    Some((text("cdc_snapshot_id").filter(|_| is_announcement)?, text("cdc_shard")))
 }
 
 const AFTER: &str = "headwater.after";

@@ -101,13 +101,13 @@ impl Checker {
             return;
         }
         match (old.and_then(Snapshot::read), new.and_then(Snapshot::read)) {
-            (_, Some(snapshot)) => self.snapshot_written(entry, snapshot),
+            (_, Some(snapshot)) => self.snapshot_written(entry, &snapshot),
             (Some(snapshot), None) => self.snapshot_deleted(entry, &snapshot),
             (None, None) => self.segment_written(entry, name, old, new),
         }
     }
 
-    fn snapshot_written(&mut self, entry: &Entry, snapshot: Snapshot) {
+    fn snapshot_written(&mut self, entry: &Entry, snapshot: &Snapshot) {
         let known = self.snapshots.known.entry(snapshot.id.clone()).or_default();
         let before = known.item.replace(snapshot.clone());
         known.is_lost = false;
@@ -120,7 +120,7 @@ impl Checker {
                 wrong.push(format!("it goes from {:?} to {:?}", before.state, snapshot.state));
             }
             let settled = |item: &Snapshot| (item.started_at, item.whole, item.segments);
-            if before.started_at.is_some() && settled(before) != settled(&snapshot) {
+            if before.started_at.is_some() && settled(before) != settled(snapshot) {
                 wrong.push("what it is has changed while it ran".to_owned());
             }
         }

@@ -39,8 +39,8 @@ pub(super) enum Content {
     Change(usize),
     /// The row of a snapshot of that number.
     Row(usize),
-    /// That all rows of this snapshot were sent.
-    Announcement(String),
+    /// That all rows of this snapshot were sent. It says nothing in another shard than the one that it names.
+    Announcement { snapshot: String, shard: Option<String> },
 }
 
 /// What is known of a user record.
@@ -142,7 +142,10 @@ impl Checker {
                 }
                 return;
             }
-            Some(Content::Announcement(snapshot)) => return self.announced(entry, &described, &snapshot, record),
+            Some(Content::Announcement { snapshot, shard }) => {
+                let is_meant = shard.is_none_or(|shard| shard == put.shard);
+                return self.announced(entry, &described, &snapshot, record, is_meant);
+            }
             None => return,
         };
         // A record that came into a shard that its sender did not have in mind looks as if it had gone astray.
@@ -173,8 +176,8 @@ impl Checker {
 
     /// Reads a user record.
     fn content_of(&mut self, entry: &Entry, described: &str, data: &Bytes) -> Option<Content> {
-        if let Some(snapshot) = rows::announced(data) {
-            return Some(Content::Announcement(snapshot));
+        if let Some((snapshot, shard)) = rows::announced(data) {
+            return Some(Content::Announcement { snapshot, shard });
         }
         let row = self.whole_row(entry, described, data)?;
         if row.snapshot.is_some() {

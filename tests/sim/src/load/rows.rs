@@ -35,7 +35,7 @@ const KEY_DIGITS: usize = 10;
 #[derive(Debug)]
 pub struct Rows {
     table: String,
-    rows: usize,
+    count: usize,
     /// The items of a lot as JSON, each with a comma behind it.
     json: Vec<u8>,
     /// Where each item of a lot begins in it, and at last where the lot ends.
@@ -121,7 +121,7 @@ impl Rows {
             sizes.push(sizes[item] + size::item(&image));
         }
         let lots = memmem::find_iter(&json, LOT).collect();
-        Ok(Self { table: table.to_owned(), rows, json, begins, lots, sizes, figures: Mutex::default() })
+        Ok(Self { table: table.to_owned(), count: rows, json, begins, lots, sizes, figures: Mutex::default() })
     }
 
     /// What was scanned so far.
@@ -172,7 +172,7 @@ impl Rows {
         if request.limit == Some(0) {
             return Err(ApiError::validation("Limit has to be at least 1"));
         }
-        let first = |segment: usize| self.rows * segment / segments;
+        let first = |segment: usize| self.count * segment / segments;
         let (begin, end) = (first(segment), first(segment + 1));
         let Some(key) = &request.exclusive_start_key else { return Ok((begin, end)) };
         let after = key.order_id.text.strip_prefix(KEY).filter(|digits| digits.len() == KEY_DIGITS);
@@ -186,10 +186,10 @@ impl Rows {
 
     fn page(&self, from: usize, to: usize, is_last: bool, half_units: Option<usize>) -> Bytes {
         // Without growing, the buffer becomes the answer as it is.
-        let items: usize = self.parts(from, to).map(|(_, begin, end)| self.begins[end] - self.begins[begin]).sum();
+        let items: usize = parts(from, to).map(|(_, begin, end)| self.begins[end] - self.begins[begin]).sum();
         let mut json = Vec::with_capacity(items + self.table.len() + 256);
         json.extend_from_slice(format!(r#"{{"Count":{0},"ScannedCount":{0},"Items":["#, to - from).as_bytes());
-        for (lot, begin, end) in self.parts(from, to) {
+        for (lot, begin, end) in parts(from, to) {
             let (begin, end) = (self.begins[begin], self.begins[end]);
             let at = json.len();
             json.extend_from_slice(&self.json[begin..end]);
@@ -215,14 +215,6 @@ impl Rows {
         json.into()
     }
 
-    /// The lots of a stretch of rows, each with the first of its items and the one behind the last.
-    fn parts(&self, from: usize, to: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-        (from / LOT_ITEMS..to.div_ceil(LOT_ITEMS)).map(move |lot| {
-            let first = lot * LOT_ITEMS;
-            (lot, from.saturating_sub(first), (to - first).min(LOT_ITEMS))
-        })
-    }
-
     /// The size of rows, by DynamoDB's rules.
     fn size(&self, from: usize, to: usize) -> usize {
         let of_lot = self.sizes[self.sizes.len() - 1];
@@ -239,6 +231,14 @@ impl Intercept for Rows {
         let request: Scan<'_> = serde_json::from_slice(body).ok()?;
         (request.table_name == self.table).then(|| self.scan(&request))
     }
+}
+
+/// The lots of a stretch of rows, each with the first of its items and the one behind the last.
+fn parts(from: usize, to: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (from / LOT_ITEMS..to.div_ceil(LOT_ITEMS)).map(move |lot| {
+        let first = lot * LOT_ITEMS;
+        (lot, from.saturating_sub(first), (to - first).min(LOT_ITEMS))
+    })
 }
 
 /// How many of `most` pass, and one more that does not, if there is one: `fits` tells of a number of them.

@@ -81,22 +81,23 @@ impl Checker {
             self.findings.violate(Invariant::SnapshotComplete, entry.at, what);
         }
         for (number, user) in stored.users.iter().enumerate() {
-            let is_told = matches!(&user.content, Some(Content::Announcement(of)) if of == id);
+            let is_told = matches!(&user.content, Some(Content::Announcement { snapshot, .. }) if snapshot == id);
             if is_told && (start..=end).contains(&user.hash_key) {
                 stored.consumer.settle(number, entry.at);
             }
         }
     }
 
-    /// A snapshot was announced in Kinesis, by the user record of that number. Whoever delivers it is done with it when its note is written.
-    pub(in crate::check) fn announced(&mut self, entry: &Entry, described: &str, id: &str, record: usize) {
+    /// A snapshot was announced in Kinesis, by the user record of that number. Whoever delivers it is done with it when its note is written, and at once
+    /// where it came into another shard than it was meant for.
+    pub(in crate::check) fn announced(&mut self, entry: &Entry, described: &str, id: &str, record: usize, is_meant: bool) {
         self.findings.count("announcements of snapshots");
         let known = self.snapshots.known.entry(id.to_owned()).or_default();
         known.announced.get_or_insert(record);
         let is_due = matches!(known.state(), Some(State::Completing | State::Completed));
         if let Some(stored) = &mut self.kinesis {
             let hash_key = stored.users[record].hash_key;
-            if known.parts.iter().any(|(start, end)| (start..=end).contains(&&hash_key)) {
+            if !is_meant || known.parts.iter().any(|(start, end)| (start..=end).contains(&&hash_key)) {
                 stored.consumer.settle(record, entry.at);
             }
         }

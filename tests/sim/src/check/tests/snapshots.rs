@@ -20,7 +20,7 @@ fn row(id: &str, key: &str, number: u32) -> String {
 }
 
 fn row_since(id: &str, time: &str, key: &str, number: u32) -> String {
-    let event: String = format!("{:0<32}", key.bytes().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let event = format!("{:0<32x}", key.bytes().fold(0_u128, |event, byte| event << 8 | u128::from(byte)));
     let row = json!({
         "cdc_event_id": event, "cdc_op": "SNAPSHOT", "cdc_sequence": "0".repeat(40), "cdc_time": format!("2026-11-21 {time}"),
         "cdc_table": "orders", "cdc_shard": format!("snapshot-{id}-00000"), "cdc_snapshot_id": id, "cdc_ttl_delete": false, "cdc_changed": [],

@@ -138,6 +138,22 @@ fn an_announcement_that_is_repeated_needs_no_second_note() {
 }
 
 #[test]
+fn an_announcement_in_another_shard_than_it_was_meant_for_needs_no_note() {
+    let meant_for = |shard: &str| {
+        let story = announced();
+        let named = announcement().replace("\"range\"", &format!("\"cdc_shard\":\"{shard}\",\"range\""));
+        story.put("W", "k", 4, named, PROMPT);
+        deliver_row(&story, 1, &[row(ID, "x", 1)]);
+        note(&story, &format!("{:032x}-{:032x}", 50, u128::MAX));
+        story.stands("failed", 3);
+        story.broken()
+    };
+    // The one that was sent first is never noted.
+    assert_eq!(meant_for("k"), [Invariant::KinesisNoLoss, Invariant::KinesisNoLoss]);
+    assert_eq!(meant_for("l"), [Invariant::KinesisNoLoss]);
+}
+
+#[test]
 fn a_row_may_come_again_as_the_same_event_alone() {
     let again = |event: &str| {
         let story = announced();
