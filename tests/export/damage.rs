@@ -7,7 +7,7 @@ use headwater::snapshot::source::{Cursor, SourceError};
 use tempfile::TempDir;
 
 use super::{TABLE, items, lines, open_folder, page, rows, segment};
-use crate::support::exports::{FOLDER, HandMade, gzip};
+use crate::support::exports::{FOLDER, HandMade, gzip, text_of};
 
 /// An export of two files, whose folder is damaged afterwards.
 fn damaged(damage: impl FnOnce(&Path)) -> (TempDir, PathBuf) {
@@ -82,7 +82,7 @@ async fn a_data_file_that_is_missing_is_named() {
 async fn a_data_file_with_another_checksum_gives_no_last_page() {
     // As many items, a sound gzip stream, and yet another file.
     let (_bucket, folder) = damaged(|folder| {
-        let text: String = lines(100..150).iter().map(|line| format!("{line}\n")).collect();
+        let text = text_of(&lines(100..150));
         fs::write(folder.join("data/file0.json.gz"), gzip(text.as_bytes())).unwrap();
     });
     let export = open_folder(&folder).await.unwrap();
@@ -106,7 +106,7 @@ async fn problem_of(bytes: Vec<u8>, items: u64) -> String {
 
 #[tokio::test]
 async fn a_gzip_stream_that_is_cut_off_is_damaged_though_its_checksum_is_right() {
-    let text: String = lines(0..500).iter().map(|line| format!("{line}\n")).collect();
+    let text = text_of(&lines(0..500));
     let whole = gzip(text.as_bytes());
     for cut in [0, 3, whole.len() / 2, whole.len() - 8, whole.len() - 1] {
         let problem = problem_of(whole[..cut].to_vec(), 500).await;
@@ -118,7 +118,7 @@ async fn a_gzip_stream_that_is_cut_off_is_damaged_though_its_checksum_is_right()
 
 #[tokio::test]
 async fn a_count_of_items_that_is_not_the_number_of_lines_is_damage() {
-    let text: String = lines(0..5000).iter().map(|line| format!("{line}\n")).collect();
+    let text = text_of(&lines(0..5000));
     for (items, expected) in [
         (5001, "it has 5000 lines, and the manifest says 5001 items"),
         (4999, "it has 5000 lines, and the manifest says 4999 items"),

@@ -24,7 +24,7 @@ use crate::support::moto::Moto;
 use crate::support::table::create;
 
 const BUCKET: &str = "backups";
-const ITEMS: usize = 230;
+const ITEMS: usize = 120;
 
 /// Attributes of every type, with what is hard to spell.
 fn attributes(id: usize) -> BTreeMap<&'static str, AttributeValue> {
@@ -35,7 +35,7 @@ fn attributes(id: usize) -> BTreeMap<&'static str, AttributeValue> {
         ("empty", text("")),
         ("number", AttributeValue::N(format!("{id}.12345678901234567890123456789"))),
         ("binary", AttributeValue::B(Blob::new([0, 255, u8::try_from(id % 256).unwrap()]))),
-        ("bool", AttributeValue::Bool(id % 2 == 0)),
+        ("bool", AttributeValue::Bool(id.is_multiple_of(2))),
         ("null", AttributeValue::Null(true)),
         ("texts", AttributeValue::Ss(vec!["b".to_owned(), "a".to_owned()])),
         ("numbers", AttributeValue::Ns(vec!["1".to_owned(), id.to_string() + "0"])),

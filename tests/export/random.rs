@@ -7,7 +7,7 @@ use headwater::snapshot::source::Cursor;
 use proptest::prelude::*;
 
 use super::{Seen, TABLE, open_folder, page};
-use crate::support::exports::{HandMade, gzip};
+use crate::support::exports::{HandMade, gzip, text_of};
 
 /// A step of reading a segment.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A data file of these items: one gzip stream or several, with or without a last line feed.
 fn file(items: &[String], members: usize, last_line_feed: bool) -> Vec<u8> {
-    let mut text: String = items.iter().map(|item| format!("{{\"Item\":{item}}}\n")).collect();
+    let mut text = text_of(&items.iter().map(|item| format!("{{\"Item\":{item}}}")).collect::<Vec<_>>());
     if !last_line_feed {
         text.pop();
     }

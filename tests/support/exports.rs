@@ -56,8 +56,7 @@ impl HandMade {
 
     /// Adds a data file with these lines.
     pub(crate) fn data(&mut self, lines: &[String]) -> &mut Self {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        self.raw_data(gzip(text.as_bytes()), lines.len() as u64)
+        self.raw_data(gzip(text_of(lines).as_bytes()), lines.len() as u64)
     }
 
     /// Adds a data file of these bytes, with so many items as the manifest has it.
@@ -84,7 +83,7 @@ impl HandMade {
             summary["itemCount"] = self.files.iter().map(|file| file["itemCount"].as_u64().unwrap()).sum::<u64>().into();
         }
         let folder = summary["manifestFilesS3Key"].as_str().unwrap().rsplit_once('/').unwrap().0.to_owned();
-        let files: String = self.files.iter().map(|file| format!("{file}\n")).collect();
+        let files = text_of(&self.files.iter().map(Value::to_string).collect::<Vec<_>>());
         let mut objects = self.objects.clone();
         for (name, text) in [("manifest-summary", summary.to_string()), ("manifest-files", files)] {
             objects.push((format!("{folder}/{name}.{}", self.checksums), md5(text.as_bytes()).into_bytes()));
@@ -103,6 +102,11 @@ impl HandMade {
         }
         bucket.join(FOLDER)
     }
+}
+
+/// Lines, each with its line feed.
+pub(crate) fn text_of(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 /// One gzip stream of the text.

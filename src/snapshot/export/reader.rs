@@ -104,12 +104,11 @@ impl Reader {
     /// Fetches the next chunk; false when there is none.
     async fn fetch(&mut self) -> Result<bool, SourceError> {
         let (store, location) = (&self.place.store, &self.file.location);
-        let (size, tag) = match &self.object {
-            Some(object) => object,
-            None => {
-                let meta = fetch(&self.place, location, || store.head(location)).await?;
-                self.object.insert((meta.size, meta.e_tag))
-            }
+        let (size, tag) = if let Some(object) = &self.object {
+            object
+        } else {
+            let meta = fetch(&self.place, location, || store.head(location)).await?;
+            self.object.insert((meta.size, meta.e_tag))
         };
         let range = self.fetched..(self.fetched + CHUNK).min(*size);
         if range.is_empty() {
