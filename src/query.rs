@@ -166,12 +166,18 @@ impl Session {
         snapshots::read(&self.store).await
     }
 
-    /// The latest completed snapshot of the whole table, and the last word on each key that was heard of since its start; none without such a snapshot.
-    pub(crate) async fn since_whole(&self) -> Result<Option<(Marker, DataFrame)>, QueryError> {
+    /// The latest completed snapshot of the whole table.
+    pub(crate) async fn latest_whole(&self) -> Result<Option<Marker>, QueryError> {
+        Ok(Ground::of(&self.snapshots().await?).whole.cloned())
+    }
+
+    /// The last word on each key that was heard of since the start of the latest completed snapshot of the whole table; none without such a snapshot.
+    pub(crate) async fn since_whole(&self) -> Result<Option<DataFrame>, QueryError> {
         let snapshots = self.snapshots().await?;
-        let Some(whole) = Ground::of(&snapshots).whole else { return Ok(None) };
-        let heard_of = views::since_whole(&self.context, &self.schema, &snapshots).map_err(QueryError::Plan)?;
-        Ok(Some((whole.clone(), heard_of)))
+        if Ground::of(&snapshots).whole.is_none() {
+            return Ok(None);
+        }
+        views::since_whole(&self.context, &self.schema, &snapshots).map(Some).map_err(QueryError::Plan)
     }
 
     /// A view as a data frame, for queries that are built rather than written.

@@ -69,12 +69,12 @@ mod tests {
 
     #[test]
     fn the_state_stands_on_the_latest_whole_snapshot_and_the_partial_ones_behind_it() {
-        let [a, b] = [marker("a", 1, false), marker("b", 2, true)];
-        let [c, d, e] = [marker("c", 3, true), marker("d", 4, false), marker("e", 5, false)];
+        let markers: Vec<_> =
+            [("s1", false), ("s2", true), ("s3", true), ("s4", false), ("s5", false)].into_iter().zip(1..).map(|((id, whole), at)| marker(id, at, whole)).collect();
         assert_eq!(ids(Ground::of(&[])), (None, vec![]));
-        assert_eq!(ids(Ground::of(std::slice::from_ref(&a))), (None, vec!["a"]));
-        assert_eq!(ids(Ground::of(&[a.clone(), b.clone()])), (Some("b"), vec![]));
-        assert_eq!(ids(Ground::of(&[a, b, c, d, e])), (Some("c"), vec!["d", "e"]));
+        assert_eq!(ids(Ground::of(&markers[..1])), (None, vec!["s1"]));
+        assert_eq!(ids(Ground::of(&markers[..2])), (Some("s2"), vec![]));
+        assert_eq!(ids(Ground::of(&markers)), (Some("s3"), vec!["s4", "s5"]));
     }
 
     #[tokio::test]

@@ -6,5 +6,7 @@ mod histories;
 mod model;
 #[cfg(feature = "embedded")]
 mod verify;
+#[cfg(feature = "embedded")]
+mod verify_part;
 mod views;
 mod written;

@@ -17,7 +17,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 
 /// Keys that are written.
-pub(super) const KEYS: u8 = 6;
+pub(super) const KEYS: u8 = 10;
 /// Keys that may be asked for: the last are never written.
 pub(super) const ASKED: u8 = KEYS + 2;
 /// 2026-11-21T10:55:00Z: most histories run into the next hour.
@@ -39,8 +39,8 @@ pub(super) enum Step {
     Delete { key: u8, ttl: bool },
     /// Time passes, in seconds.
     Wait(u8),
-    /// Changes that were made one after another are lost.
-    Lose { from: u8, count: u8 },
+    /// Changes that were made one after another are lost, the first of them so many changes ago.
+    Lose { ago: u8, count: u8 },
     /// A snapshot begins.
     Begin(Wanted),
     /// A snapshot that has not completed reads some rows as they are now.
@@ -132,9 +132,9 @@ impl World {
                 }
             }
             Step::Wait(seconds) => self.now += i64::from(seconds),
-            Step::Lose { from, count } => {
-                let from = usize::from(from).checked_rem(self.stream.len()).unwrap_or(0);
-                for change in self.stream.iter_mut().skip(from).take(count.into()) {
+            Step::Lose { ago, count } => {
+                let from = self.stream.len().saturating_sub(ago.into());
+                for change in self.stream.iter_mut().skip(from).take(count.into()).filter(|change| !change.lost) {
                     change.lost = true;
                     self.losses.insert(change.key, self.now);
                 }
@@ -297,7 +297,7 @@ impl World {
         let landed: Vec<(u128, &Row)> = (FIRST_SEQUENCE..).zip(&self.stream).filter(|(_, change)| !change.lost).collect();
         let mut objects = 0;
         for hour in landed.chunk_by(|(_, a), (_, b)| a.time / 3600 == b.time / 3600) {
-            for rows in hour.chunks(5) {
+            for rows in hour.chunks(16) {
                 objects += 1;
                 write_object(&lake, "shard", rows[0].1.time, None, objects, rows).await;
             }

@@ -155,6 +155,20 @@ async fn of_partial_snapshots_the_one_that_started_last_has_a_key() {
 }
 
 #[tokio::test]
+async fn of_overlapping_snapshots_the_one_that_started_last_counts_whichever_completes_last() {
+    let lake = HandmadeLake::new();
+    let row = |id, hour: &'static str| snapshot_row(id, "1").at(hour).with(&format!(r#""status":"{id}""#));
+    lake.parquet("dt=2026-11-21/hr=12", "s", &[row("early", "2026-11-21 11:00:00.000"), row("late", "2026-11-21 12:00:00.000")]);
+    for (id, started, completed) in [("early", "11", "14"), ("late", "12", "13")] {
+        let marker = format!(
+            r#"{{"snapshot_id":"{id}","table":"orders","started_at":"2026-11-21T{started}:00:00Z","completed_at":"2026-11-21T{completed}:00:00Z","rows":1}}"#
+        );
+        lake.put(&format!("snapshots/{id}.json"), marker.as_bytes());
+    }
+    assert_eq!(lake.rows(STATE).await, ["1,late,SNAPSHOT"]);
+}
+
+#[tokio::test]
 async fn what_announces_the_end_of_a_snapshot_is_no_row_of_it() {
     let lake = HandmadeLake::new();
     let end = Change::new("SNAPSHOT_END", "", 0).keys(r#""order_id":null"#).of_snapshot("s1");
