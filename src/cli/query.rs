@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::{Exit, Globals, Output};
-use crate::config::{self, ConfigError};
+use crate::config::{self, ConfigError, Settings};
 use crate::lake::LakeLocation;
 use crate::query::render::{self, Format};
 use crate::query::{QueryError, Session};
@@ -76,8 +76,13 @@ impl Place {
         if let (Some(lake), Some(table)) = (&self.lake, &self.table) {
             return Ok((lake.clone(), table.clone()));
         }
-        let settings = config::load(&self.config).map_err(NoPlace)?;
+        let settings = self.settings()?;
         Ok((self.lake.clone().unwrap_or(settings.lake.location), self.table.clone().unwrap_or(settings.table.name)))
+    }
+
+    /// The configuration.
+    pub(super) fn settings(&self) -> Result<Settings, NoPlace> {
+        config::load(&self.config).map_err(NoPlace)
     }
 }
 

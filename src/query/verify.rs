@@ -7,23 +7,32 @@
 //! they settle or [`VerifyOptions::deadline`] has passed (`recheck`). A key has settled when the lake's row is one that the table was
 //! seen to hold during the verification.
 //!
-//! What this does not prove: that the lake's *history* is complete. It proves that its last word on every key is right.
+//! Less may be compared ([`Scope`]): the keys that the lake heard of since its latest snapshot (`changed`), or keys drawn by lot (`sample`). What is
+//! proved then holds for those keys; a change that the lake never heard of is found by lot alone.
+//!
+//! What none of this proves: that the lake's *history* is complete. It proves that its last word on every key is right.
 
+mod changed;
 mod digest;
+mod everything;
+mod lookup;
 mod recheck;
+pub mod report;
 mod rows;
+mod sample;
+pub mod scope;
 mod spill;
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use serde::Serialize;
+use jiff::Timestamp;
 
-use self::rows::LakeRows;
-use self::spill::{Outcome, Spill};
+pub use self::report::{Counts, Difference, Kind, Report, Sampled};
+use self::report::Tally;
+use self::sample::Sample;
+pub use self::scope::{SampleSize, Scope};
 use super::{QueryError, Session};
 use crate::aws::AwsError;
 use crate::contract::TableSchema;
@@ -33,10 +42,14 @@ use crate::table::{self, Attributes, GetError, Key};
 /// How a verification is done.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
+    /// What is compared.
+    pub scope: Scope,
     /// How long keys that differ are read again before they count as differing.
     pub deadline: Duration,
-    /// How many differing keys the report shows.
+    /// For how many differing keys it is found out which attributes differ.
     pub examples: usize,
+    /// How many differing keys the report lists.
+    pub listed: usize,
     /// How many differing keys are read again; those beyond count as differing at once.
     pub recheck_limit: usize,
     /// Bytes that the comparison of a bucket may take. (The lake is read within [`super::MEMORY`].)
@@ -48,9 +61,12 @@ pub struct VerifyOptions {
 impl Default for VerifyOptions {
     fn default() -> Self {
         Self {
+            scope: Scope::default(),
             // The lake closes its objects after a minute by default.
             deadline: Duration::from_mins(1),
             examples: 10,
+            // Some 250 bytes for each key.
+            listed: 100_000,
             // About 100 bytes for each key.
             recheck_limit: 10_000,
             memory: 64 * 1024 * 1024,
@@ -76,6 +92,11 @@ pub enum VerifyProgress {
         /// Items that the scan of the table found.
         about: u64,
     },
+    /// Keys that the lake heard of since its latest snapshot are being compared.
+    Changed {
+        /// Keys compared.
+        keys: u64,
+    },
     /// Digests are being compared.
     Compare,
     /// Keys that differed are being read again.
@@ -85,62 +106,6 @@ pub enum VerifyProgress {
         /// Time until they count as differing.
         left: Duration,
     },
-}
-
-/// How a key differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// In the table, not in the lake.
-    Missing,
-    /// In the lake, not in the table.
-    Extra,
-    /// In both, with different attributes.
-    Different,
-}
-
-/// A key that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Example {
-    /// How it differs.
-    pub kind: Kind,
-    /// The key's columns and their text in the lake.
-    pub key: BTreeMap<String, String>,
-    /// The attributes that differ, dotted where a field of a map does; empty unless the kind is [`Kind::Different`]. Names only: values
-    /// may be personal data.
-    pub columns: Vec<String>,
-}
-
-/// What a verification found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Report {
-    /// Keys whose item is the same on both sides.
-    pub matched: u64,
-    /// Keys in the table that the lake has not.
-    pub missing: u64,
-    /// Keys in the lake that the table has not.
-    pub extra: u64,
-    /// Keys whose item differs.
-    pub different: u64,
-    /// Keys that were read again because they differed at first.
-    pub rechecked: u64,
-    /// The first keys that differ.
-    pub examples: Vec<Example>,
-}
-
-impl Report {
-    /// Whether the lake equals the table.
-    pub const fn equal(&self) -> bool {
-        self.missing == 0 && self.extra == 0 && self.different == 0
-    }
-
-    fn count(&mut self, kind: Kind) {
-        match kind {
-            Kind::Missing => self.missing += 1,
-            Kind::Extra => self.extra += 1,
-            Kind::Different => self.different += 1,
-        }
-    }
 }
 
 /// The comparison could not be made.
@@ -171,6 +136,12 @@ pub enum VerifyError {
     /// The lake cannot be read.
     #[error("read the lake")]
     Lake(#[from] QueryError),
+    /// The lake has no snapshot since which anything could be compared.
+    #[error("compare what changed since the latest snapshot: the lake has no complete snapshot of the whole of '{table}'; take one with `headwater snapshot start`, or compare everything")]
+    NoSnapshot {
+        /// The table's name.
+        table: String,
+    },
     /// Digests cannot be spilled.
     #[error("spill digests to {}: is the disk full?", directory.display())]
     Spill {
@@ -182,80 +153,55 @@ pub enum VerifyError {
     },
 }
 
-/// Compares the table with the lake. Reads the whole table consistently, which consumes read capacity for every item.
+/// Compares the table with the lake, as far as [`VerifyOptions::scope`] goes. All reads are consistent. If everything is compared, the whole table is
+/// read; otherwise the keys that are compared, in random segments or one by one.
 pub async fn verify(
     dynamo: &aws_sdk_dynamodb::Client,
     session: &Session,
     options: VerifyOptions,
     progress: impl Fn(VerifyProgress),
 ) -> Result<Report, VerifyError> {
-    let directory = options.spill_directory.clone().unwrap_or_else(std::env::temp_dir);
-    let spilling = |source| VerifyError::Spill { directory: directory.clone(), source };
-    let room = tempfile::Builder::new().prefix("headwater-verify-").tempdir_in(&directory).map_err(spilling)?;
-
-    // The table first: what the lake lags behind has the time of the scan to land.
-    let table = spill_table(dynamo, session, &room.path().join("table"), &spilling, &progress).await?;
-    let lake = spill_lake(session, &room.path().join("lake"), table.rows(), &spilling, &progress).await?;
-
-    progress(VerifyProgress::Compare);
-    let (limit, memory) = (options.recheck_limit, options.memory);
-    let compared = tokio::task::spawn_blocking(move || first_pass(table, lake, memory, limit)).await;
-    let (mut report, doubtful) = compared.map_err(std::io::Error::other).flatten().map_err(spilling)?;
-
-    report.rechecked = doubtful.len() as u64;
-    recheck::settle(dynamo, session, doubtful, &options, &progress, &mut report).await?;
-    Ok(report)
-}
-
-async fn spill_table(
-    dynamo: &aws_sdk_dynamodb::Client,
-    session: &Session,
-    directory: &Path,
-    spilling: &impl Fn(std::io::Error) -> VerifyError,
-    progress: &impl Fn(VerifyProgress),
-) -> Result<Spill, VerifyError> {
-    let schema = session.schema();
-    let about = table::item_count(dynamo, &schema.table).await?;
-    let mut spill = Spill::create(directory).map_err(spilling)?;
-    table::scan(dynamo, &schema.table, |page| {
-        for attributes in &page {
-            let item = item_of(schema, attributes)?;
-            spill.push(&key_of(schema, &item)?, digest::of_item(&item)).map_err(spilling)?;
+    let began = Timestamp::now();
+    let snapshot = session.latest_whole().await?.map(|marker| marker.snapshot_id);
+    let scope = options.scope;
+    let mut tally = Tally::new(options.recheck_limit, options.listed);
+    let mut sampled = None;
+    if scope.is_everything() {
+        tally = everything::compare(dynamo, session, &options, &progress, tally).await?;
+    } else {
+        let mut sample = match scope.sample {
+            Some(size) => Some(Sample::draw(dynamo, session, size, &progress).await?),
+            None => None,
+        };
+        if scope.since_snapshot {
+            // A key of both counts once.
+            let seen = |key: &Key| {
+                if let Some(sample) = &mut sample {
+                    sample.leave(key);
+                }
+            };
+            changed::compare(dynamo, session, &progress, &mut tally, seen).await?;
         }
-        progress(VerifyProgress::Table { rows: spill.rows(), about });
-        Ok::<_, VerifyError>(())
-    })
-    .await?;
-    Ok(spill)
-}
-
-async fn spill_lake(
-    session: &Session,
-    directory: &Path,
-    about: u64,
-    spilling: &impl Fn(std::io::Error) -> VerifyError,
-    progress: &impl Fn(VerifyProgress),
-) -> Result<Spill, VerifyError> {
-    let mut spill = Spill::create(directory).map_err(spilling)?;
-    let current = session.view("current").await?;
-    let mut batches = current.execute_stream().await.map_err(QueryError::Run)?;
-    while let Some(batch) = batches.try_next().await.map_err(QueryError::Run)? {
-        LakeRows::of(session.schema(), &batch).each(|key, item| spill.push(&key, digest::of_item(item)).map_err(spilling))?;
-        progress(VerifyProgress::Lake { rows: spill.rows(), about });
+        if let Some(sample) = sample {
+            sampled = Some(sample.compare(dynamo, session, &mut tally).await?);
+        }
     }
-    Ok(spill)
-}
+    recheck::settle(dynamo, session, &options, &progress, &mut tally).await?;
 
-/// Compares all digests. Gives the counts of what is settled, and the differing keys that will be read again.
-fn first_pass(table: Spill, lake: Spill, memory: usize, limit: usize) -> std::io::Result<(Report, Vec<Key>)> {
-    let mut report = Report::default();
-    let mut doubtful = Vec::new();
-    spill::compare(table, lake, memory, &mut |outcome| match outcome {
-        Outcome::Same => report.matched += 1,
-        Outcome::Differs(_, key) if doubtful.len() < limit => doubtful.push(key),
-        Outcome::Differs(kind, _) => report.count(kind),
-    })?;
-    Ok((report, doubtful))
+    let Tally { counts, differing, .. } = tally;
+    Ok(Report {
+        table: session.schema().table.clone(),
+        scope,
+        snapshot,
+        began,
+        ended: Timestamp::now(),
+        counts,
+        sample: sampled.map(|sampled| sampled.bounded(counts.differing())),
+        unlisted: counts.differing() - differing.len() as u64,
+        differing,
+        shown: options.examples,
+        repair: None,
+    })
 }
 
 /// The item of the SDK's attributes.

@@ -117,10 +117,13 @@ async fn the_exit_code_of_verify_says_whether_the_lake_equals_the_table() {
 
     let differs = verified("json").await;
     assert_eq!(differs.status.code(), Some(1), "{differs:?}");
-    let report: serde_json::Value = serde_json::from_slice(&differs.stdout).unwrap();
+    let mut report: serde_json::Value = serde_json::from_slice(&differs.stdout).unwrap();
+    let mut time = |name: &str| report[name].take().as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(time("began") <= time("ended"));
     let expected = serde_json::json!({
-        "matched": 1, "missing": 0, "extra": 1, "different": 0, "rechecked": 1,
-        "examples": [{"kind": "extra", "key": {"order_id": "22"}, "columns": []}],
+        "table": "orders", "scope": {"since_snapshot": false, "sample": null}, "snapshot": null, "began": null, "ended": null,
+        "matched": 1, "missing": 0, "extra": 1, "different": 0, "absent": 0, "rechecked": 1, "sample": null,
+        "differing": [{"kind": "extra", "key": {"order_id": "22"}, "columns": []}], "unlisted": 0, "repair": null,
     });
     assert_eq!(report, expected);
 

@@ -2,7 +2,11 @@
 
 mod command;
 mod handmade;
+mod histories;
+mod model;
 #[cfg(feature = "embedded")]
 mod verify;
+#[cfg(feature = "embedded")]
+mod verify_part;
 mod views;
 mod written;

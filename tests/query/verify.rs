@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue as V;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use headwater::embedded::{Embedded, Options};
-use headwater::query::verify::{Example, Kind, Report, VerifyOptions, VerifyProgress, verify};
+use headwater::query::verify::{Counts, Difference, Kind, Report, VerifyOptions, VerifyProgress, verify};
 
 use super::handmade::{HandmadeLake, insert, modify, remove};
 
@@ -87,7 +87,7 @@ async fn items_of_every_type_equal_their_rows() {
 
     let report = compare(&client, &lake, at_once(), |_| ()).await;
 
-    assert_eq!(report, Report { matched: 2, ..Report::default() });
+    assert_eq!(report.counts, Counts { matched: 2, ..Counts::default() });
     assert!(report.equal());
 }
 
@@ -112,21 +112,20 @@ async fn each_kind_of_difference_is_found_and_named() {
 
     let report = compare(&client, &lake, at_once(), |_| ()).await;
 
-    let counts = (report.matched, report.missing, report.extra, report.different, report.rechecked);
-    assert_eq!(counts, (1, 1, 1, 2, 4));
+    assert_eq!(report.counts, Counts { matched: 1, missing: 1, extra: 1, different: 2, absent: 0, rechecked: 4 });
     assert!(!report.equal());
-    let example = |kind, order: &str, columns: &[&str]| Example {
+    let difference = |kind, order: &str, columns: &[&str]| Difference {
         kind,
         key: [("order_id".to_owned(), order.to_owned())].into(),
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
     };
     assert_eq!(
-        report.examples,
+        report.differing,
         [
-            example(Kind::Different, "absent-or-empty", &["status"]),
-            example(Kind::Different, "different", &["address.zip", "price"]),
-            example(Kind::Extra, "extra", &[]),
-            example(Kind::Missing, "missing", &[]),
+            difference(Kind::Different, "absent-or-empty", &["status"]),
+            difference(Kind::Different, "different", &["address.zip", "price"]),
+            difference(Kind::Extra, "extra", &[]),
+            difference(Kind::Missing, "missing", &[]),
         ]
     );
 }
@@ -153,7 +152,7 @@ async fn a_key_that_the_lake_lags_behind_on_settles_when_it_lands() {
     })
     .await;
 
-    assert_eq!(report, Report { matched: 1, rechecked: 2, ..Report::default() });
+    assert_eq!(report.counts, Counts { matched: 1, absent: 1, rechecked: 2, ..Counts::default() });
     assert_eq!(rounds.get(), 3);
 }
 
@@ -163,12 +162,12 @@ async fn keys_beyond_the_bounds_are_counted_and_not_kept() {
     let changes: Vec<_> = (0..300_u128).map(|number| insert(&format!("o-{number:03}"), number + 1)).collect();
     lake.parquet(HOUR, "a", &changes);
     put(&client, "o-000", &[]).await;
-    let options = VerifyOptions { examples: 2, recheck_limit: 150, memory: 1, ..at_once() };
+    let options = VerifyOptions { listed: 200, recheck_limit: 150, memory: 1, ..at_once() };
 
     let report = compare(&client, &lake, options, |_| ()).await;
 
-    assert_eq!((report.matched, report.extra, report.rechecked), (1, 299, 150));
-    assert_eq!(report.examples.len(), 2);
+    assert_eq!(report.counts, Counts { matched: 1, extra: 299, rechecked: 150, ..Counts::default() });
+    assert_eq!((report.differing.len(), report.unlisted), (200, 99));
 }
 
 #[tokio::test]

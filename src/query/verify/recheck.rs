@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::digest::{self, Digest};
 use super::rows::LakeRows;
-use super::{Example, Kind, Report, VerifyError, VerifyOptions, VerifyProgress, item_of, key_of};
+use super::report::{Kind, Tally};
+use super::{VerifyError, VerifyOptions, VerifyProgress, item_of, key_of};
 use crate::event::{Item, Value, restore};
 use crate::query::{QueryError, Session};
 use crate::table::{self, Attributes, Key};
@@ -41,15 +42,16 @@ struct Round {
     differing: HashMap<Key, Vec<String>>,
 }
 
-/// Reads `keys` again until they have settled or the deadline has passed, and adds the outcome to the report.
+/// Reads the doubtful keys again until they have settled or the deadline has passed, and adds the outcome to the tally.
 pub(super) async fn settle(
     dynamo: &Client,
     session: &Session,
-    mut keys: Vec<Key>,
     options: &VerifyOptions,
     progress: &impl Fn(VerifyProgress),
-    report: &mut Report,
+    tally: &mut Tally,
 ) -> Result<(), VerifyError> {
+    let mut keys = std::mem::take(&mut tally.doubtful);
+    tally.counts.rechecked = keys.len() as u64;
     keys.sort();
     let deadline = Instant::now() + options.deadline;
     let mut pause = FIRST_PAUSE;
@@ -65,12 +67,13 @@ pub(super) async fn settle(
             }
             let in_lake = round.lake.get(&candidate.key).copied();
             let settled = candidate.seen.contains(&in_lake);
-            report.matched += u64::from(settled && in_lake.is_some());
+            tally.counts.matched += u64::from(settled && in_lake.is_some());
+            tally.counts.absent += u64::from(settled && in_lake.is_none());
             !settled
         });
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            conclude(session, &open, &round, options.examples, report);
+            conclude(session, &open, round, tally);
             return Ok(());
         }
         if !open.is_empty() {
@@ -82,7 +85,7 @@ pub(super) async fn settle(
 }
 
 /// Counts what has not settled.
-fn conclude(session: &Session, open: &[Candidate], round: &Round, examples: usize, report: &mut Report) {
+fn conclude(session: &Session, open: &[Candidate], mut round: Round, tally: &mut Tally) {
     for candidate in open {
         let kind = match (round.table.get(&candidate.key), round.lake.get(&candidate.key)) {
             (Some(_), None) => Kind::Missing,
@@ -90,11 +93,8 @@ fn conclude(session: &Session, open: &[Candidate], round: &Round, examples: usiz
             // Absent from both sides is a state that both share, so it has settled.
             (Some(_), Some(_)) | (None, None) => Kind::Different,
         };
-        report.count(kind);
-        if report.examples.len() < examples {
-            let columns = round.differing.get(&candidate.key).cloned().unwrap_or_default();
-            report.examples.push(Example { kind, key: candidate.key.named(session.schema()), columns });
-        }
+        let columns = round.differing.remove(&candidate.key).unwrap_or_default();
+        tally.concludes(session.schema(), kind, &candidate.key, columns);
     }
 }
 
@@ -119,7 +119,7 @@ async fn look(dynamo: &Client, session: &Session, open: &[Candidate], examples: 
     let wanted: HashSet<&Key> = keys.iter().copied().collect();
     let mut batches = current_of(session, &keys).await?;
     while let Some(batch) = batches.try_next().await.map_err(QueryError::Run)? {
-        LakeRows::of(schema, &batch).each(|key, item| {
+        LakeRows::of(schema, &batch).items(|key, item| {
             if !wanted.contains(&key) {
                 return Ok(());
             }
