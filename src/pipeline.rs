@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
@@ -27,6 +27,7 @@ use crate::route::firehose::FirehoseRoute;
 use crate::route::kinesis::KinesisRoute;
 use crate::route::lake::LakeRoute;
 use crate::route::{Route, RouteError};
+use crate::snapshot::{self, Runner, TableReader, runner};
 use crate::stream::dynamodb::TableStreams;
 use crate::stream::kinesis::KinesisStream;
 use crate::stream::{StreamApi, TableInfo, View};
@@ -115,6 +116,7 @@ pub type Sent = (&'static str, Arc<RouteCounters>);
 /// A service that is ready to run.
 pub struct Pipeline {
     stages: Vec<Consumer>,
+    snapshots: Option<Runner>,
     lake: Arc<Lake>,
     sent: Vec<Sent>,
     deadline: Duration,
@@ -134,6 +136,8 @@ pub enum Ended {
 pub struct Watch {
     /// What each stage has taken, by its name.
     pub stages: Vec<(&'static str, Arc<Counters>)>,
+    /// What was done for snapshots, where this process captures.
+    pub snapshots: Option<Arc<snapshot::Counters>>,
     /// What was sent to each service, by its name.
     pub sent: Vec<Sent>,
     /// The lake, and what has landed in it.
@@ -188,10 +192,11 @@ impl Pipeline {
             lake: Arc::clone(&lake),
             stop,
         };
-        let (mut stages, mut sent) = (Vec::new(), Vec::new());
+        let (mut stages, mut sent, mut snapshots) = (Vec::new(), Vec::new(), None);
         if let (Some(info), true) = (&info, settings.stages.capture) {
-            let (stage, counters) = parts.capture(info).await?;
+            let (stage, runner, counters) = parts.capture(info).await?;
             stages.push(stage);
+            snapshots = Some(runner);
             sent.extend(counters);
         }
         if let (Some(deliver), Some(kinesis), true) = (&settings.deliver, &settings.kinesis, settings.stages.deliver) {
@@ -199,13 +204,14 @@ impl Pipeline {
             stages.push(stage);
             sent.extend(counters);
         }
-        Ok(Self { stages, lake, sent, deadline: settings.shutdown_deadline })
+        Ok(Self { stages, snapshots, lake, sent, deadline: settings.shutdown_deadline })
     }
 
     /// What the service has done so far, now and later.
     pub fn watch(&self) -> Watch {
         Watch {
             stages: self.stages.iter().map(|stage| (stage.name(), stage.counters())).collect(),
+            snapshots: self.snapshots.as_ref().map(Runner::counters),
             sent: self.sent.clone(),
             lake: Arc::clone(&self.lake),
         }
@@ -220,7 +226,10 @@ impl Pipeline {
             tokio::time::sleep(self.deadline).await;
         };
         tokio::pin!(late);
-        let mut stages: FuturesUnordered<_> = self.stages.into_iter().map(|stage| stage.run(stop.clone())).collect();
+        let mut stages: FuturesUnordered<_> = self.stages.into_iter().map(|stage| stage.run(stop.clone()).boxed()).collect();
+        if let Some(snapshots) = self.snapshots {
+            stages.push(snapshots.run(stop.clone()).map(Ok).boxed());
+        }
         let mut failed = None;
         let ended = loop {
             let done = tokio::select! {
@@ -240,8 +249,8 @@ impl Pipeline {
 }
 
 impl Parts<'_> {
-    /// The capture stage.
-    async fn capture(&self, info: &TableInfo) -> Result<(Consumer, Option<Sent>), StartError> {
+    /// The capture stage, and what takes snapshots beside it.
+    async fn capture(&self, info: &TableInfo) -> Result<(Consumer, Runner, Option<Sent>), StartError> {
         let (settings, clock) = (self.settings, ServiceClock::new(self.clock.clone()));
         let leases = self.leases(&settings.lease.application).await?;
         if info.stream.as_ref().is_some_and(|stream| !stream.enabled) {
@@ -264,8 +273,24 @@ impl Parts<'_> {
             (RouteKind::Lake | RouteKind::Kinesis | RouteKind::Firehose, _, _) => (self.lake(), None),
         };
         let api = Arc::new(TableStreams::new(self.sdk, settings.table.name.as_str(), clock.clone()));
-        let source = capture::source(api, self.lake.schema(), settings.stream.clone());
-        Ok((self.stage(source, leases, route, clock), sent))
+        let source = capture::source(Arc::clone(&api) as Arc<dyn StreamApi>, self.lake.schema(), settings.stream.clone());
+        let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), clock.clone());
+        let delivered = settings.deliver.as_ref().map(|deliver| LeaseTable::new(self.sdk, &deliver.application, self.stop.clone()));
+        let snapshots = Runner::new(runner::Context {
+            leases,
+            delivered,
+            stream: api,
+            table: TableReader::new(self.sdk, settings.table.name.as_str(), clock.clone()),
+            lake: Arc::clone(&self.lake),
+            route,
+            settings: settings.snapshot.clone(),
+            on_gap: settings.stream.on_gap,
+            failover: settings.lease.failover,
+            owner: self.owner.clone(),
+            clock,
+            capture: stage.counters(),
+        });
+        Ok((stage, snapshots, sent))
     }
 
     /// The deliver stage.

@@ -12,6 +12,8 @@ mod lake;
 mod local;
 #[cfg(feature = "sql")]
 mod query;
+#[cfg(feature = "embedded")]
+mod snapshot;
 #[cfg(all(feature = "embedded", feature = "sql"))]
 mod stack;
 #[cfg_attr(not(feature = "embedded"), allow(dead_code, reason = "parts serve the crash tests only, which need the embedded DynamoDB"))]

@@ -1,0 +1,189 @@
+//! What brings a snapshot from one state to the next.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Next, Runner, of};
+use crate::lake::Marker;
+use crate::lake::marker::cover_everything;
+use crate::lease::gap::Gap;
+use crate::lease::snapshot::{SegmentProgress, Snapshot, Source, State};
+use crate::lease::table::{Contents, Move};
+use crate::lease::{Checkpoint, Lease};
+use crate::retry::{RetryPolicy, retry};
+use crate::route::{Announcement, Arrival};
+use crate::snapshot::plan;
+use crate::snapshot::segment::SegmentError;
+use crate::snapshot::source::SourceError;
+use crate::stream::StreamArn;
+
+/// A worker announces what another one has brought to its last row only after so many fail-over times: that one is likely to do it.
+const ANNOUNCE_AFTER: u32 = 2;
+
+impl Runner {
+    pub(super) async fn step<'g>(
+        &mut self,
+        snapshot: &Snapshot,
+        contents: &Contents,
+        gaps: impl Iterator<Item = &'g Gap> + Clone + Send,
+    ) -> Result<Next, SegmentError> {
+        match snapshot.state {
+            State::Requested => self.begin(snapshot, &contents.leases, gaps).await,
+            State::Running => self.oversee(snapshot, &contents.segments).await,
+            State::Completing => self.complete(snapshot).await,
+            State::Completed | State::Cancelled | State::Failed => Ok(Next::Later),
+        }
+    }
+
+    /// Begins a snapshot once the stream's position is secured and nothing that was lost can lie above its rows.
+    async fn begin<'g>(
+        &mut self,
+        snapshot: &Snapshot,
+        leases: &[Lease],
+        gaps: impl Iterator<Item = &'g Gap> + Clone + Send,
+    ) -> Result<Next, SegmentError> {
+        let clock = &self.context.clock;
+        // An export's rows are as old as it is: waiting does not bring them above a gap.
+        let is_export = matches!(snapshot.request.source, Source::Export { .. });
+        if !is_export && plan::start(clock.unix_seconds(), gaps.clone()).is_none() {
+            return Ok(Next::Soon);
+        }
+        let stream = retry(RetryPolicy::SERVICE, &self.shared.draining, || self.context.stream.current()).await?;
+        // Shards that are found later begin at their trim horizon once there is one lease.
+        if leases.iter().all(|lease| lease.stream != stream.arn) {
+            return Ok(Next::Soon);
+        }
+        let extent = retry(RetryPolicy::SERVICE, &self.shared.draining, || self.sources.extent(snapshot)).await?;
+        let Some(started_at) = extent.started_at.or_else(|| plan::start(clock.unix_seconds(), gaps)) else { return Ok(Next::Soon) };
+        let begun = self.context.leases.advance(snapshot, |snapshot| {
+            snapshot.state = State::Running;
+            snapshot.started_at = Some(started_at);
+            snapshot.whole = extent.whole;
+            snapshot.segments = extent.segments;
+        });
+        if let Move::Done(snapshot) = begun.await? {
+            tracing::info!(snapshot = snapshot.id, segments = snapshot.segments, whole = snapshot.whole, "the snapshot begins");
+            self.create_missing(&snapshot, &[]).await?;
+        }
+        Ok(Next::AtOnce)
+    }
+
+    /// Sees to it that every segment has a lease, and notices when all are done.
+    async fn oversee(&mut self, snapshot: &Snapshot, segments: &[Lease]) -> Result<Next, SegmentError> {
+        let segments: Vec<&Lease> = segments.iter().filter(|lease| of(lease) == snapshot.id).collect();
+        if self.create_missing(snapshot, &segments).await? {
+            // Read the table anew before one of them is taken: the snapshot may be over by now.
+            return Ok(Next::AtOnce);
+        }
+        if segments.iter().any(|lease| lease.checkpoint != Checkpoint::ShardEnd) {
+            return Ok(Next::Soon);
+        }
+        let total = |of: fn(&SegmentProgress) -> u64| segments.iter().filter_map(|lease| lease.segment.as_ref()).map(of).sum();
+        let (rows, half_units): (u64, u64) = (total(|segment| segment.rows), total(|segment| segment.half_units));
+        let now = self.context.clock.unix_seconds();
+        let moved = self.context.leases.advance(snapshot, |snapshot| {
+            snapshot.state = State::Completing;
+            snapshot.rows = rows;
+            snapshot.half_units = half_units;
+            snapshot.completed_at = Some(now);
+        });
+        match moved.await? {
+            Move::Done(snapshot) => {
+                tracing::info!(snapshot = snapshot.id, rows, half_units, "every row of the snapshot is given to the route");
+                self.announce(&snapshot).await?;
+            }
+            Move::Lost => {}
+        }
+        Ok(Next::AtOnce)
+    }
+
+    async fn create_missing(&self, snapshot: &Snapshot, segments: &[&Lease]) -> Result<bool, SegmentError> {
+        let mut created = false;
+        for number in 0..snapshot.segments {
+            let shard = snapshot.segment(number);
+            if segments.iter().any(|lease| lease.shard == shard) {
+                continue;
+            }
+            let segment = SegmentProgress { snapshot: snapshot.id.clone(), cursor: None, rows: 0, half_units: 0 };
+            let lease = Lease {
+                shard,
+                stream: StreamArn::new(Snapshot::key(&snapshot.id)),
+                parents: Vec::new(),
+                owner: None,
+                counter: 0,
+                checkpoint: Checkpoint::TrimHorizon,
+                last_sequence: None,
+                durable_through: None,
+                found_at: Some(self.context.clock.unix_seconds()),
+                done_at: None,
+                segment: Some(segment),
+            };
+            self.context.leases.create(&lease).await?;
+            created = true;
+        }
+        Ok(created)
+    }
+
+    /// Announces the snapshot to whoever reads behind the route.
+    async fn announce(&mut self, snapshot: &Snapshot) -> Result<Arrival, SegmentError> {
+        let announcement = Announcement { id: &snapshot.id, started_at: started_at(snapshot)? };
+        let arrival = self.context.route.announce(&announcement).await?;
+        self.arrivals.insert(snapshot.id.clone(), arrival);
+        Ok(arrival)
+    }
+
+    /// Writes the marker once every row is in the lake.
+    async fn complete(&mut self, snapshot: &Snapshot) -> Result<Next, SegmentError> {
+        let completed_at = snapshot.completed_at.unwrap_or_default();
+        let arrival = match self.arrivals.get(&snapshot.id) {
+            Some(arrival) => *arrival,
+            None if self.waiting.entry(snapshot.id.clone()).or_insert_with(Instant::now).elapsed()
+                < self.context.failover * ANNOUNCE_AFTER =>
+            {
+                return Ok(Next::Soon);
+            }
+            None => self.announce(snapshot).await?,
+        };
+        let is_there = match arrival {
+            Arrival::Landed => true,
+            Arrival::Noted => cover_everything(&self.context.lake.parts(&snapshot.id).await?),
+            Arrival::Within(time) => self.context.clock.unix_seconds() - completed_at > i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        };
+        if !is_there {
+            return Ok(Next::Soon);
+        }
+        let marker = Marker {
+            snapshot_id: snapshot.id.clone(),
+            table: self.context.lake.schema().table.clone(),
+            started_at: timestamp(snapshot, started_at(snapshot)?)?,
+            completed_at: timestamp(snapshot, completed_at)?,
+            rows: snapshot.rows,
+            whole: snapshot.whole,
+        };
+        self.context.lake.complete_snapshot(&marker).await?;
+        let now = self.context.clock.unix_seconds();
+        let completed = self.context.leases.advance(snapshot, |snapshot| {
+            snapshot.state = State::Completed;
+            snapshot.ended_at = Some(now);
+        });
+        if let Move::Done(snapshot) = completed.await? {
+            tracing::info!(snapshot = snapshot.id, rows = snapshot.rows, "the snapshot is complete");
+        }
+        Ok(Next::AtOnce)
+    }
+}
+
+fn started_at(snapshot: &Snapshot) -> Result<i64, SourceError> {
+    snapshot.started_at.ok_or_else(|| damaged(snapshot, "it has no start"))
+}
+
+fn timestamp(snapshot: &Snapshot, seconds: i64) -> Result<Timestamp, SourceError> {
+    Timestamp::from_second(seconds).map_err(|error| damaged(snapshot, &error.to_string()))
+}
+
+fn damaged(snapshot: &Snapshot, problem: &str) -> SourceError {
+    SourceError::Broken {
+        doing: format!("complete snapshot {}", snapshot.id),
+        problem: format!("its item in the lease table is damaged ({problem}): start another one"),
+    }
+}
