@@ -3,8 +3,9 @@
 //! - `changes`: every change event that has landed, with the partition columns `dt` and `hr`. Parquet and NDJSON objects are read alike,
 //!   so a lake whose format was changed stays one table. A predicate on `dt` or `hr` leaves objects of other hours unopened.
 //! - `snapshots`: one row per completed snapshot.
-//! - `current`: the table's state as far as the lake knows it: the rows of the latest completed snapshot, below all stream changes
-//!   since that snapshot's start; of each key the latest `cdc_sequence` wins, and a REMOVE hides the key.
+//! - `current`: the table's state as far as the lake knows it: the rows of the latest completed snapshot of the whole table, below all stream changes
+//!   since that snapshot's start; of each key the latest `cdc_sequence` wins, and a REMOVE hides the key. A completed snapshot of a part of the table
+//!   that started later stands in for the whole one at the keys that it has.
 //!
 //! A session reads the lake and never writes it. Numbers stay exact: decimals are read with the lake's own types, never as floating
 //! point. Memory is bounded by [`MEMORY`]; what does not fit is spilled to the temporary directory.
@@ -31,8 +32,9 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+use self::snapshots::Ground;
 use crate::contract::TableSchema;
-use crate::lake::{LakeError, LakeLocation, LakeStore};
+use crate::lake::{LakeError, LakeLocation, LakeStore, Marker};
 
 /// What a session's operators may hold in memory, in bytes, before they spill.
 pub const MEMORY: usize = 256 * 1024 * 1024;
@@ -138,7 +140,7 @@ impl Session {
     /// Takes notice of snapshots that were completed since the session was opened. New changes need no refresh: every query lists
     /// the lake anew.
     pub async fn refresh(&self) -> Result<(), QueryError> {
-        let snapshots = snapshots::read(&self.store).await?;
+        let snapshots = self.snapshots().await?;
         let views = views::build(&self.context, &self.schema, &snapshots).map_err(QueryError::Plan)?;
         for (name, view) in views {
             self.context.deregister_table(name).map_err(QueryError::Plan)?;
@@ -157,6 +159,19 @@ impl Session {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
         let frame = self.context.sql_with_options(sql, read_only).await.map_err(QueryError::Plan)?;
         frame.execute_stream().await.map_err(QueryError::Run)
+    }
+
+    /// The markers of completed snapshots, in the order of their starts.
+    async fn snapshots(&self) -> Result<Vec<Marker>, QueryError> {
+        snapshots::read(&self.store).await
+    }
+
+    /// The latest completed snapshot of the whole table, and the last word on each key that was heard of since its start; none without such a snapshot.
+    pub(crate) async fn since_whole(&self) -> Result<Option<(Marker, DataFrame)>, QueryError> {
+        let snapshots = self.snapshots().await?;
+        let Some(whole) = Ground::of(&snapshots).whole else { return Ok(None) };
+        let heard_of = views::since_whole(&self.context, &self.schema, &snapshots).map_err(QueryError::Plan)?;
+        Ok(Some((whole.clone(), heard_of)))
     }
 
     /// A view as a data frame, for queries that are built rather than written.

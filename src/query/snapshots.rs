@@ -1,4 +1,4 @@
-//! The markers of completed snapshots.
+//! The markers of completed snapshots, and which of them the table's state stands on.
 
 use std::sync::Arc;
 
@@ -6,48 +6,86 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use serde::{Deserialize, Deserializer};
 
 use super::QueryError;
+use crate::lake::Marker;
 
-/// `snapshots/<id>.json`: written last, so a snapshot without its marker is not complete and its rows do not count.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Snapshot {
-    /// The snapshot's id, as in `cdc_snapshot_id`.
-    #[serde(rename = "snapshot_id")]
-    pub(super) id: String,
-    /// The table.
-    pub(super) table: String,
-    /// When it started, by DynamoDB's clock less a margin. Stream changes from then on lie above its rows.
-    #[serde(deserialize_with = "instant")]
-    pub(super) started_at: Timestamp,
-    /// When its last row was durable.
-    #[serde(deserialize_with = "instant")]
-    pub(super) completed_at: Timestamp,
-    /// How many rows it has.
-    pub(super) rows: i64,
+/// The snapshots that `current` stands on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground<'m> {
+    /// The latest complete snapshot of the whole table, if there is one: what is not among its rows was not there.
+    pub(super) whole: Option<&'m Marker>,
+    /// Complete snapshots of a part of the table that started later, the earliest first: each overrides its own keys.
+    pub(super) parts: &'m [Marker],
 }
 
-/// An RFC 3339 instant.
-fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+impl<'m> Ground<'m> {
+    /// What counts of the markers, which are in order.
+    pub(super) fn of(markers: &'m [Marker]) -> Self {
+        match markers.iter().rposition(|marker| marker.whole).and_then(|at| markers.get(at..)).and_then(<[Marker]>::split_first) {
+            Some((whole, parts)) => Self { whole: Some(whole), parts },
+            None => Self { whole: None, parts: markers },
+        }
+    }
 }
 
-/// All completed snapshots of a table, the latest last.
-pub(super) async fn read(table: &Arc<dyn ObjectStore>) -> Result<Vec<Snapshot>, QueryError> {
+/// The instant from which on stream changes lie above a snapshot's rows: its start, in the whole seconds of `cdc_time`.
+pub(super) fn start(marker: &Marker) -> Timestamp {
+    Timestamp::from_second(marker.started_at.as_second()).unwrap_or(marker.started_at)
+}
+
+/// All completed snapshots of a table, in the order of their starts.
+pub(super) async fn read(table: &Arc<dyn ObjectStore>) -> Result<Vec<Marker>, QueryError> {
     let directory = Path::from("snapshots");
     let listed: Vec<_> = table
         .list(Some(&directory))
         .try_collect()
         .await
         .map_err(|source| QueryError::Read { doing: "list the snapshots of the lake".to_owned(), source })?;
-    let mut snapshots: Vec<Snapshot> = Vec::new();
+    let mut markers: Vec<Marker> = Vec::new();
     for path in listed.into_iter().map(|object| object.location).filter(|path| path.extension() == Some("json")) {
         let read = |source| QueryError::Read { doing: format!("read {path} of the lake"), source };
         let body = table.get(&path).await.map_err(read)?.bytes().await.map_err(read)?;
-        let snapshot = serde_json::from_slice(&body).map_err(|source| QueryError::Malformed { path: path.to_string(), source })?;
-        snapshots.push(snapshot);
+        let marker = serde_json::from_slice(&body).map_err(|source| QueryError::Malformed { path: path.to_string(), source })?;
+        markers.push(marker);
     }
-    snapshots.sort_by(|a, b| (a.started_at, a.completed_at, &a.id).cmp(&(b.started_at, b.completed_at, &b.id)));
-    Ok(snapshots)
+    markers.sort_by(|a, b| (a.started_at, a.completed_at, &a.snapshot_id).cmp(&(b.started_at, b.completed_at, &b.snapshot_id)));
+    Ok(markers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker(id: &str, started: i64, whole: bool) -> Marker {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        Marker { snapshot_id: id.into(), table: "t".into(), started_at: at(started), completed_at: at(started + 9), rows: 1, whole }
+    }
+
+    fn ids(ground: Ground<'_>) -> (Option<&str>, Vec<&str>) {
+        let parts = ground.parts.iter().map(|part| part.snapshot_id.as_str()).collect();
+        (ground.whole.map(|whole| whole.snapshot_id.as_str()), parts)
+    }
+
+    #[test]
+    fn the_state_stands_on_the_latest_whole_snapshot_and_the_partial_ones_behind_it() {
+        let [a, b] = [marker("a", 1, false), marker("b", 2, true)];
+        let [c, d, e] = [marker("c", 3, true), marker("d", 4, false), marker("e", 5, false)];
+        assert_eq!(ids(Ground::of(&[])), (None, vec![]));
+        assert_eq!(ids(Ground::of(std::slice::from_ref(&a))), (None, vec!["a"]));
+        assert_eq!(ids(Ground::of(&[a.clone(), b.clone()])), (Some("b"), vec![]));
+        assert_eq!(ids(Ground::of(&[a, b, c, d, e])), (Some("c"), vec!["d", "e"]));
+    }
+
+    #[tokio::test]
+    async fn markers_are_put_in_the_order_of_their_starts() {
+        let store: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+        for (name, started) in [("a", 3), ("b", 1), ("c", 2)] {
+            let json = serde_json::to_vec(&marker(name, started, true)).unwrap();
+            store.put(&Path::from(format!("snapshots/{name}.json")), json.into()).await.unwrap();
+        }
+        store.put(&Path::from("snapshots/readme.txt"), "no marker".into()).await.unwrap();
+        let read: Vec<_> = read(&store).await.unwrap().into_iter().map(|marker| marker.snapshot_id).collect();
+        assert_eq!(read, ["b", "c", "a"]);
+    }
 }

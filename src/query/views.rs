@@ -1,8 +1,10 @@
 //! The views of a session, as logical plans over the lake's objects.
 
+mod state;
+
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -12,33 +14,33 @@ use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::Result;
-use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt};
-use datafusion::prelude::{DataFrame, SessionContext, ident, lit};
-use datafusion::scalar::ScalarValue;
+use datafusion::prelude::{DataFrame, SessionContext};
 use jiff::Timestamp;
 
 use super::STORE;
-use super::snapshots::Snapshot;
+use super::snapshots::Ground;
 use crate::contract::TableSchema;
-use crate::event::Operation;
+use crate::lake::Marker;
 use crate::lake::columns::arrow_schema;
 
 /// The Hive partitions of a change object, both text.
 const PARTITIONS: [&str; 2] = ["dt", "hr"];
 
-/// The metadata columns that `current` keeps.
-const CURRENT_METADATA: [&str; 3] = ["cdc_sequence", "cdc_time", "cdc_op"];
-
 /// Builds the three views.
 pub(super) fn build(
     context: &SessionContext,
     table: &TableSchema,
-    snapshots: &[Snapshot],
+    snapshots: &[Marker],
 ) -> Result<[(&'static str, Arc<dyn TableProvider>); 3]> {
     let changes = changes(context, table)?;
-    let current = current(changes.clone(), table, snapshots.last())?;
+    let current = state::current(changes.clone(), table, Ground::of(snapshots))?;
     Ok([("changes", changes.into_view()), ("snapshots", snapshot_table(snapshots)?), ("current", current.into_view())])
+}
+
+/// The last word on each key that was heard of since the start of the latest whole snapshot, that snapshot's rows left aside: one row for each, which
+/// says REMOVE if there is no item.
+pub(super) fn since_whole(context: &SessionContext, table: &TableSchema, snapshots: &[Marker]) -> Result<DataFrame> {
+    state::last_words(changes(context, table)?, table, Ground::of(snapshots), state::Rows::SinceWhole)
 }
 
 /// Every change, whatever its object's format.
@@ -65,50 +67,8 @@ fn objects(format: Arc<dyn FileFormat>, extension: &str, schema: &SchemaRef) -> 
     Ok(Arc::new(ListingTable::try_new(config)?))
 }
 
-/// The table's state: the latest snapshot's rows below the stream changes since its start; the latest sequence wins, REMOVE hides.
-///
-/// Snapshot rows have sequence zero, so the order by sequence alone puts them below. With a snapshot, partitions before its start
-/// are not opened.
-fn current(changes: DataFrame, table: &TableSchema, snapshot: Option<&Snapshot>) -> Result<DataFrame> {
-    let of_stream = ident("cdc_op").not_eq(lit(Operation::Snapshot.as_str()));
-    let counted = match snapshot {
-        None => of_stream,
-        Some(snapshot) => {
-            let rows = of_stream.or(ident("cdc_snapshot_id").eq(lit(snapshot.id.as_str())));
-            rows.and(since(snapshot.started_at))
-        }
-    };
-    let keys: Vec<Expr> = table.keys.iter().map(|key| ident(&key.column)).collect();
-    let latest_first = ident("cdc_sequence").sort(false, false);
-    let age = row_number().partition_by(keys).order_by(vec![latest_first]).build()?.alias("age");
-    let columns = || current_columns(table).map(ident);
-    changes
-        .filter(counted)?
-        .select(columns())?
-        .window(vec![age])?
-        .filter(ident("age").eq(lit(1_u64)).and(ident("cdc_op").not_eq(lit(Operation::Remove.as_str()))))?
-        .select(columns())
-}
-
-/// The columns of `current`: keys, the item's columns, what no column holds, and which change it comes from.
-fn current_columns(table: &TableSchema) -> impl Iterator<Item = &str> {
-    let keys = table.keys.iter().map(|key| key.column.as_str());
-    let columns = table.columns.iter().map(|column| column.name.as_str());
-    keys.chain(columns).chain(["cdc_extra"]).chain(CURRENT_METADATA)
-}
-
-/// Changes made at or after an instant, said twice: exactly, and by partition. `cdc_time` has whole seconds.
-fn since(start: Timestamp) -> Expr {
-    let second = start.as_second();
-    let exact = ident("cdc_time").gt_eq(lit(ScalarValue::TimestampMillisecond(Some(second * 1000), Some("UTC".into()))));
-    let date = start.strftime("%Y-%m-%d").to_string();
-    let hour = start.strftime("%H").to_string();
-    let same_day = ident("dt").eq(lit(date.clone())).and(ident("hr").gt_eq(lit(hour)));
-    exact.and(ident("dt").gt(lit(date)).or(same_day))
-}
-
 /// The markers as rows.
-fn snapshot_table(snapshots: &[Snapshot]) -> Result<Arc<dyn TableProvider>> {
+fn snapshot_table(snapshots: &[Marker]) -> Result<Arc<dyn TableProvider>> {
     let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
     let schema = Arc::new(Schema::new(vec![
         Field::new("snapshot_id", DataType::Utf8, false),
@@ -116,18 +76,21 @@ fn snapshot_table(snapshots: &[Snapshot]) -> Result<Arc<dyn TableProvider>> {
         Field::new("started_at", time.clone(), false),
         Field::new("completed_at", time, false),
         Field::new("rows", DataType::Int64, false),
+        Field::new("whole", DataType::Boolean, false),
     ]));
-    let text = |of: fn(&Snapshot) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(snapshots.iter().map(of))) };
-    let instant = |of: fn(&Snapshot) -> Timestamp| -> ArrayRef {
+    let text = |of: fn(&Marker) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(snapshots.iter().map(of))) };
+    let instant = |of: fn(&Marker) -> Timestamp| -> ArrayRef {
         let millis = snapshots.iter().map(|snapshot| of(snapshot).as_millisecond());
         Arc::new(TimestampMillisecondArray::from_iter_values(millis).with_timezone("UTC"))
     };
+    let rows = snapshots.iter().map(|snapshot| i64::try_from(snapshot.rows).unwrap_or(i64::MAX));
     let columns = vec![
-        text(|snapshot| &snapshot.id),
+        text(|snapshot| &snapshot.snapshot_id),
         text(|snapshot| &snapshot.table),
         instant(|snapshot| snapshot.started_at),
         instant(|snapshot| snapshot.completed_at),
-        Arc::new(Int64Array::from_iter_values(snapshots.iter().map(|snapshot| snapshot.rows))),
+        Arc::new(Int64Array::from_iter_values(rows)),
+        Arc::new(BooleanArray::from_iter(snapshots.iter().map(|snapshot| Some(snapshot.whole)))),
     ];
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))

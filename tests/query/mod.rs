@@ -2,6 +2,8 @@
 
 mod command;
 mod handmade;
+mod histories;
+mod model;
 #[cfg(feature = "embedded")]
 mod verify;
 mod views;

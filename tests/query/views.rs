@@ -89,7 +89,7 @@ async fn a_snapshot_lies_below_the_changes_since_its_start_and_heals_what_was_be
     lake.snapshot_marker("s1", "2026-11-21T10:00:00.700Z");
 
     assert_eq!(lake.rows(STATE).await, ["changed,stream,MODIFY", "kept,snapshot,SNAPSHOT", "lost,snapshot,SNAPSHOT"]);
-    assert_eq!(lake.rows("SELECT snapshot_id, rows FROM snapshots").await, ["s1,2"]);
+    assert_eq!(lake.rows("SELECT snapshot_id, rows, whole FROM snapshots").await, ["s1,2,true"]);
 }
 
 #[tokio::test]
@@ -106,6 +106,61 @@ async fn only_the_latest_complete_snapshot_counts() {
     session.refresh().await.unwrap();
 
     assert_eq!(rows(&session, STATE).await.unwrap(), ["1,newer,SNAPSHOT"], "s3 has no marker");
+}
+
+#[tokio::test]
+async fn a_later_partial_snapshot_stands_in_for_the_whole_one_at_its_keys() {
+    let lake = HandmadeLake::new();
+    let noon = "2026-11-21 12:00:00.000";
+    let whole = ["kept", "stale", "ghost", "changed"].map(|order| snapshot_row("s1", order).with(r#""status":"whole""#));
+    lake.parquet(HOUR, "s1", &whole);
+    // What the stream says of the hours in between is wrong for 'stale' and 'ghost', which the partial snapshot reads again.
+    lake.parquet("dt=2026-11-21/hr=11", "a", &[modify("stale", 5).at("2026-11-21 11:00:00.000").with(r#""status":"between""#)]);
+    let mut part = ["stale", "changed", "new"].map(|order| snapshot_row("s2", order).at(noon).with(r#""status":"part""#)).to_vec();
+    part.push(Change::new("REMOVE", "ghost", 0).of_snapshot("s2").at(noon));
+    lake.parquet("dt=2026-11-21/hr=13", "s2", &part);
+    lake.parquet("dt=2026-11-21/hr=12", "b", &[modify("changed", 6).at(noon).with(r#""status":"stream""#)]);
+    lake.snapshot_marker("s1", "2026-11-21T10:00:00Z");
+    assert_eq!(
+        lake.rows(STATE).await,
+        ["changed,stream,MODIFY", "ghost,whole,SNAPSHOT", "kept,whole,SNAPSHOT", "stale,between,MODIFY"],
+        "rows without a marker count for nothing, whatever their operation"
+    );
+
+    lake.part_marker("s2", "2026-11-21T12:00:00Z");
+
+    assert_eq!(
+        lake.rows(STATE).await,
+        ["changed,stream,MODIFY", "kept,whole,SNAPSHOT", "new,part,SNAPSHOT", "stale,part,SNAPSHOT"],
+        "other keys are as the whole snapshot has them"
+    );
+    assert_eq!(lake.rows("SELECT snapshot_id, whole FROM snapshots ORDER BY 1").await, ["s1,true", "s2,false"]);
+}
+
+#[tokio::test]
+async fn of_partial_snapshots_the_one_that_started_last_has_a_key() {
+    let lake = HandmadeLake::new();
+    lake.parquet(HOUR, "a", &[insert("1", 1).with(r#""status":"stream""#), insert("2", 2).with(r#""status":"stream""#)]);
+    let row = |id, hour: &'static str, status| snapshot_row(id, "1").at(hour).with(&format!(r#""status":"{status}""#));
+    lake.parquet("dt=2026-11-21/hr=12", "late", &[row("a-late", "2026-11-21 12:00:00.000", "late")]);
+    lake.parquet("dt=2026-11-21/hr=12", "early", &[row("b-early", "2026-11-21 11:00:00.000", "early")]);
+    lake.part_marker("a-late", "2026-11-21T12:00:00Z");
+    lake.part_marker("b-early", "2026-11-21T11:00:00Z");
+
+    assert_eq!(lake.rows(STATE).await, ["1,late,SNAPSHOT", "2,stream,INSERT"], "without a whole snapshot the stream counts from its beginning");
+
+    lake.parquet("dt=2026-11-21/hr=13", "whole", &[snapshot_row("s", "3").at("2026-11-21 13:00:00.000")]);
+    lake.snapshot_marker("s", "2026-11-21T13:00:00Z");
+    assert_eq!(lake.rows(STATE).await, ["3,,SNAPSHOT"], "a whole snapshot that started later overrides them all");
+}
+
+#[tokio::test]
+async fn what_announces_the_end_of_a_snapshot_is_no_row_of_it() {
+    let lake = HandmadeLake::new();
+    let end = Change::new("SNAPSHOT_END", "", 0).keys(r#""order_id":null"#).of_snapshot("s1");
+    lake.ndjson(HOUR, "s1", &[snapshot_row("s1", "1"), end]);
+    lake.snapshot_marker("s1", "2026-11-21T10:00:00Z");
+    assert_eq!(lake.rows("SELECT order_id FROM current").await, ["1"]);
 }
 
 #[tokio::test]
