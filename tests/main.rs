@@ -7,6 +7,7 @@ mod capture;
 mod crash;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod export;
 mod kinesis;
 mod lake;
 mod local;

@@ -5,7 +5,7 @@
 //! The folder of an export, `<prefix>/AWSDynamoDB/<export id>`, holds two manifests, each with its checksum; `manifest-files.json` names the data
 //! files by their keys in the bucket (Amazon DynamoDB Developer Guide, "DynamoDB table export output format"). The data files of a full export lie
 //! below the folder, those of incremental exports in `<prefix>/AWSDynamoDB/data`, which all of them share. A copy of an export, in a local folder or
-//! under another prefix, is read where it lies: see [`place`].
+//! under another prefix, is read where it lies.
 //!
 //! # What is guaranteed
 //!
@@ -15,7 +15,7 @@
 //!
 //! # Memory
 //!
-//! A file is read in chunks of [`reader::CHUNK`], inflated piece by piece and given in pages of about [`lines::PAGE`]. A segment that is read on
+//! A file is read in chunks of half a mebibyte, inflated piece by piece and given in pages of about a mebibyte. A segment that is read on
 //! where its last page ended costs nothing extra; one that is resumed elsewhere is read from its beginning, because gzip cannot be entered in the
 //! middle.
 

@@ -36,6 +36,11 @@ impl Bucket {
         }
     }
 
+    /// Puts an object.
+    pub(crate) async fn put(&self, key: &str, bytes: Vec<u8>) {
+        self.store.put(&key.into(), bytes.into()).await.unwrap();
+    }
+
     /// Copies the objects below `prefix` into `folder`, each under the whole of its name. Those that are there already stay: objects do
     /// not change.
     pub(crate) async fn copy(&self, prefix: &str, folder: &Path) {

@@ -105,7 +105,7 @@ impl Summary {
             table: table.ok_or_else(|| format!("its tableArn '{}' names no table", raw.table_arn))?,
             arn: raw.export_arn,
             kind,
-            shows: time.as_duration().as_secs() - i64::from(time.subsec_nanosecond() < 0),
+            shows: time.as_second(),
             items: raw.item_count,
             files_key: raw.manifest_files_s3_key,
             etags_are_checksums: raw.s3_sse_algorithm.is_none_or(|algorithm| algorithm == "AES256"),
@@ -227,7 +227,7 @@ mod tests {
     const MD5: &str = "sQMSpEILNgoQmarvDFonGQ==";
 
     fn files(lines: &[Value], summary: &Summary) -> Result<Vec<DataFile>, String> {
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let keys = Keys::new(&Path::from("AWSDynamoDB/01"), &summary.files_key).unwrap();
         parse_files(text.as_bytes(), summary, &keys)
     }

@@ -44,9 +44,10 @@ impl Reader {
     /// file was found to be what the manifest says.
     pub(super) async fn page(&mut self, after: u64, most: Option<u32>) -> Result<(Lines, bool), SourceError> {
         while self.lines < after {
-            if self.inflater.len() == 0 && !self.more().await? {
-                return Err(self
-                    .broken(format!("it has {} lines, and reading was to go on behind line {after}: is it the same export?", self.lines)));
+            // The file's end brings lines too: the last ones leave the decoder with it.
+            if self.inflater.len() == 0 && !self.more().await? && self.inflater.len() == 0 {
+                let problem = format!("it has {} lines, and reading was to go on behind line {after}: is it the same export?", self.lines);
+                return Err(self.broken(problem));
             }
             let pass = usize::try_from(after - self.lines).unwrap_or(usize::MAX).min(self.inflater.len());
             self.take(pass);
@@ -103,12 +104,11 @@ impl Reader {
     /// Fetches the next chunk; false when there is none.
     async fn fetch(&mut self) -> Result<bool, SourceError> {
         let (store, location) = (&self.place.store, &self.file.location);
-        let (size, tag) = match &self.object {
-            Some(object) => object,
-            None => {
-                let meta = fetch(&self.place, location, || store.head(location)).await?;
-                self.object.insert((meta.size, meta.e_tag))
-            }
+        let (size, tag) = if let Some(object) = &self.object {
+            object
+        } else {
+            let meta = fetch(&self.place, location, || store.head(location)).await?;
+            self.object.insert((meta.size, meta.e_tag))
         };
         let range = self.fetched..(self.fetched + CHUNK).min(*size);
         if range.is_empty() {

@@ -178,13 +178,12 @@ pub async fn locate(client: &Client, arn: &str) -> Result<String, ExportError> {
 /// The folder of the export's manifest; without one, where the documentation says that it is.
 fn location(arn: &str, export: &ExportDescription) -> Option<String> {
     let bucket = export.s3_bucket.as_deref()?;
-    let folder = match export.export_manifest.as_deref().and_then(|manifest| manifest.rsplit_once('/')) {
-        Some((folder, _)) => folder.to_owned(),
-        None => {
-            let prefix = export.s3_prefix.as_deref().unwrap_or_default().trim_matches('/');
-            let (_, id) = arn.rsplit_once('/')?;
-            format!("{prefix}/AWSDynamoDB/{id}").trim_start_matches('/').to_owned()
-        }
+    let folder = if let Some((folder, _)) = export.export_manifest.as_deref().and_then(|manifest| manifest.rsplit_once('/')) {
+        folder.to_owned()
+    } else {
+        let prefix = export.s3_prefix.as_deref().unwrap_or_default().trim_matches('/');
+        let (_, id) = arn.rsplit_once('/')?;
+        format!("{prefix}/AWSDynamoDB/{id}").trim_start_matches('/').to_owned()
     };
     Some(format!("s3://{bucket}/{folder}"))
 }
@@ -192,6 +191,7 @@ fn location(arn: &str, export: &ExportDescription) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use aws_credential_types::Credentials;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
     use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
     use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -214,12 +214,13 @@ mod tests {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(Credentials::for_tests())
+            .retry_config(RetryConfig::disabled())
             .http_client(http.clone())
             .build();
         (Client::from_conf(config), http)
     }
 
-    fn described(fields: Value) -> (u16, Value) {
+    fn described(fields: &Value) -> (u16, Value) {
         (200, json!({ "ExportDescription": fields }))
     }
 
@@ -234,7 +235,7 @@ mod tests {
     }
 
     async fn sent(extent: Extent) -> Value {
-        let (client, http) = dynamodb(&[described(json!({"ExportArn": ARN, "ExportStatus": "IN_PROGRESS"}))]);
+        let (client, http) = dynamodb(&[described(&json!({"ExportArn": ARN, "ExportStatus": "IN_PROGRESS"}))]);
         assert_eq!(begin(&client, &request(extent)).await.unwrap(), ARN);
         let sent = http.actual_requests().next().unwrap().body().bytes().unwrap().to_vec();
         serde_json::from_slice(&sent).unwrap()
@@ -274,12 +275,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_export_is_waited_for_until_it_has_a_place() {
-        let running = || described(json!({"ExportStatus": "IN_PROGRESS"}));
+        let running = || described(&json!({"ExportStatus": "IN_PROGRESS"}));
         let done = json!({
             "ExportStatus": "COMPLETED", "S3Bucket": "backups", "S3Prefix": "exports",
             "ExportManifest": "exports/AWSDynamoDB/01-ab/manifest-files.json"
         });
-        let (client, _) = dynamodb(&[running(), running(), described(done)]);
+        let (client, _) = dynamodb(&[running(), running(), described(&done)]);
         let mut told = Vec::new();
         let location = wait(&client, ARN, |waited| told.push(waited.as_secs())).await.unwrap();
         assert_eq!(location, "s3://backups/exports/AWSDynamoDB/01-ab");
@@ -289,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_manifest_the_place_is_made_of_the_arn() {
         for (prefix, expected) in [(Value::Null, "s3://b/AWSDynamoDB/01-ab"), (json!("x/y/"), "s3://b/x/y/AWSDynamoDB/01-ab")] {
-            let (client, _) = dynamodb(&[described(json!({"ExportStatus": "COMPLETED", "S3Bucket": "b", "S3Prefix": prefix}))]);
+            let (client, _) = dynamodb(&[described(&json!({"ExportStatus": "COMPLETED", "S3Bucket": "b", "S3Prefix": prefix}))]);
             assert_eq!(locate(&client, ARN).await.unwrap(), expected);
         }
     }
@@ -301,7 +302,7 @@ mod tests {
             (json!({"ExportStatus": "FAILED", "FailureCode": "S3NoSuchBucket", "FailureMessage": "gone"}), "failed, S3NoSuchBucket: gone"),
             (json!({"ExportStatus": "COMPLETED", "FilterSpecification": {"FilterExpression": "a = :a"}}), "was filtered"),
         ] {
-            let (client, _) = dynamodb(&[described(fields)]);
+            let (client, _) = dynamodb(&[described(&fields)]);
             let error = locate(&client, ARN).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{error}");
         }

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_line_of_an_incremental_export_is_the_new_image_however_its_time_is_spelled() {
         for time in [r#"{"N":"1680109764000000"}"#, r#""1680109764000000""#, "1680109764000000"] {
-            let line = format!(r#"{{"Metadata":{{"WriteTimestampMicros":{time}}},"Keys":{{"id":{{"S":"a"}}}},"#,)
+            let line = format!(r#"{{"Metadata":{{"WriteTimestampMicros":{time}}},"Keys":{{"id":{{"S":"a"}}}},"#)
                 + r#""OldImage":{"id":{"S":"a"},"note":{"S":"old"}},"NewImage":{"id":{"S":"a"},"note":{"S":"new"}}}"#;
             assert_eq!(read(&line, Kind::Incremental), Row::Item(item("new")), "{line}");
         }
