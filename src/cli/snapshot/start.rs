@@ -266,6 +266,9 @@ mod tests {
         let contents = view::tests::contents(view::tests::snapshot("20261121T030000Z-3f9a1c2e", State::Requested));
         let view = View::of(&contents.snapshots[0], &contents);
         insta::assert_snapshot!(what_is_next(&view, &contents), @r"
+        snapshot 20261121T030000Z-3f9a1c2e is requested: the whole table, consistently
+        a worker of `headwater run` begins it within half a minute
+        `headwater snapshot status 20261121T030000Z-3f9a1c2e` shows how far it is
         ");
         let gap = |found_at| Gap::of_shard(GapKind::Trimmed, &ShardId::new("s"), None, None, found_at);
         let closed = Gap { closed_at: Some(1_795_240_000), ..gap(1_795_239_000) };

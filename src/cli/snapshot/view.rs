@@ -295,6 +295,16 @@ pub(super) mod tests {
         let view = View::of(&contents.snapshots[0], &contents);
         assert_eq!((view.rows, view.segments_done), (150, 1));
         insta::assert_snapshot!(view.text(&segments(&view.id, &contents)), @r"
+        snapshot 20261121T030000Z-3f9a1c2e  RUNNING
+          reads      the whole table, consistently
+          because    it was asked for
+          requested  2026-11-21T03:00:00Z
+          start      2026-11-21T02:58:46Z: later changes of the stream lie above its rows
+          progress   150 rows, 8.5 read units, 1 of 2 segments
+
+        segment                                   state            rows  read units  owner
+        snapshot-20261121T030000Z-3f9a1c2e-00000  done              100         5.5  -
+        snapshot-20261121T030000Z-3f9a1c2e-00001  reading            50         3.0  worker/1
         ");
     }
 
@@ -325,6 +335,22 @@ pub(super) mod tests {
         let contents = Contents { snapshots: vec![done, failed], ..Contents::default() };
         let texts: Vec<String> = latest_first(&contents).iter().map(|view| view.text(&[])).collect();
         insta::assert_snapshot!(texts.join("\n"), @r"
+        snapshot 20261121T040000Z-00000000  FAILED
+          reads      the whole table, consistently, at most 25% of the provisioned read capacity
+          because    it was asked for
+          requested  2026-11-21T03:00:00Z
+          start      2026-11-21T02:58:46Z: later changes of the stream lie above its rows
+          progress   0 rows, 0.0 read units, 0 of 2 segments
+          ended      2026-11-21T04:00:00Z
+          problem    scan table orders: no permission
+
+        snapshot 20261121T030000Z-3f9a1c2e  COMPLETED
+          reads      the whole table, consistently
+          because    it was asked for
+          requested  2026-11-21T03:00:00Z
+          start      2026-11-21T02:58:46Z: later changes of the stream lie above its rows
+          progress   1000 rows, 10.5 read units, 2 of 2 segments
+          completed  2026-11-21T03:01:01Z, rows complete 2026-11-21T03:01:00Z
         ");
     }
 

@@ -251,7 +251,11 @@ mod tests {
 
     #[test]
     fn the_number_of_rows_is_known_of_the_whole_table_and_of_lists_of_keys() {
-        let reading = |source, limit| View { source, limit, ..view(State::Running) };
+        let reading = |source, limit| {
+            let mut view = view(State::Running);
+            (view.source, view.limit) = (source, limit);
+            view
+        };
         assert_eq!(of(&reading(Source::Table, None), Some(7)), Some(7));
         assert_eq!(of(&reading(Source::Table, None), Some(0)), None, "the table's own figure is hours old, and may be nothing");
         assert_eq!(of(&reading(Source::Table, Some(1)), Some(7)), None);

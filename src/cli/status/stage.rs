@@ -256,6 +256,10 @@ mod tests {
     fn a_gap_tells_what_is_known_of_it_and_which_snapshot_closed_it() {
         let texts: String = ledger(vec![closed(gap("a", 1_795_230_000)), gap("b", 1_795_220_000)]).iter().map(LedgerEntry::text).collect();
         insta::assert_snapshot!(texts, @r"
+        open    2026-11-21T00:13:20Z  b: changes were trimmed from the stream before they were read
+                from 2026-11-19T23:13:20Z, behind 123
+        closed  2026-11-21T03:00:00Z  a: changes were trimmed from the stream before they were read
+                from 2026-11-20T02:00:00Z, behind 123, closed by snapshot 20261121T030000Z-3f9a1c2e at 2026-11-21T03:01:40Z
         ");
     }
 
