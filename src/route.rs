@@ -44,7 +44,8 @@ pub struct Announcement<'a> {
 pub enum Arrival {
     /// They are.
     Landed,
-    /// When what the stream delivers has been noted for the whole range of its hash keys ([`crate::lake::Lake::parts`]).
+    /// When what the stream delivers has been noted for the whole range of its hash keys ([`crate::lake::Lake::parts`]). The deliver stage does that,
+    /// and nobody where there is none.
     Noted,
     /// Within this time, as far as the service tells.
     Within(std::time::Duration),

@@ -81,6 +81,7 @@ fn of_ndjson(object: &[u8], schema: &TableSchema) -> Result<Vec<String>, String>
     match parse_line(&last, schema) {
         Ok(Parsed::Change(event)) => Ok(event.keys.into_iter().map(std::borrow::Cow::into_owned).collect()),
         Ok(Parsed::Pointer(pointer)) => Ok(pointer.keys),
+        Ok(Parsed::Marker(_)) => Err("its last line is a marker, not a row".to_owned()),
         Err(error) => Err(format!("its last line is not a row: {error}")),
     }
 }

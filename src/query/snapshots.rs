@@ -69,8 +69,11 @@ mod tests {
 
     #[test]
     fn the_state_stands_on_the_latest_whole_snapshot_and_the_partial_ones_behind_it() {
-        let markers: Vec<_> =
-            [("s1", false), ("s2", true), ("s3", true), ("s4", false), ("s5", false)].into_iter().zip(1..).map(|((id, whole), at)| marker(id, at, whole)).collect();
+        let markers: Vec<_> = [("s1", false), ("s2", true), ("s3", true), ("s4", false), ("s5", false)]
+            .into_iter()
+            .zip(1..)
+            .map(|((id, whole), at)| marker(id, at, whole))
+            .collect();
         assert_eq!(ids(Ground::of(&[])), (None, vec![]));
         assert_eq!(ids(Ground::of(&markers[..1])), (None, vec!["s1"]));
         assert_eq!(ids(Ground::of(&markers[..2])), (Some("s2"), vec![]));

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::report::{Counts, Difference, Kind, Report, Sampled};
 use self::report::Tally;
+pub use self::report::{Counts, Difference, Kind, Report, Sampled};
 use self::sample::Sample;
 pub use self::scope::{SampleSize, Scope};
 use super::{QueryError, Session};
@@ -137,7 +137,9 @@ pub enum VerifyError {
     #[error("read the lake")]
     Lake(#[from] QueryError),
     /// The lake has no snapshot since which anything could be compared.
-    #[error("compare what changed since the latest snapshot: the lake has no complete snapshot of the whole of '{table}'; take one with `headwater snapshot start`, or compare everything")]
+    #[error(
+        "compare what changed since the latest snapshot: the lake has no complete snapshot of the whole of '{table}'; take one with `headwater snapshot start`, or compare everything"
+    )]
     NoSnapshot {
         /// The table's name.
         table: String,

@@ -46,6 +46,8 @@ use writer::{FirehoseWriter, Target};
 const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
 /// For the delivery itself: converting, compressing, writing.
 const DELIVERY: Duration = Duration::from_mins(1);
+/// What a delivery stream of which nothing is known has taken is where it belongs within this time, as far as the service tells.
+pub const LONGEST_DELIVERY: Duration = LONGEST_INTERVAL.saturating_add(DELIVERY);
 
 /// Sends changes to a Firehose delivery stream.
 pub struct FirehoseRoute {
@@ -100,6 +102,6 @@ impl Route for FirehoseRoute {
             tracing::warn!(snapshot = snapshot.id, %error, "the delivery stream cannot be described; the longest interval is taken for its own");
             None
         });
-        Ok(Arrival::Within(gathers_for.unwrap_or(LONGEST_INTERVAL) + DELIVERY))
+        Ok(Arrival::Within(gathers_for.map_or(LONGEST_DELIVERY, |interval| interval + DELIVERY)))
     }
 }

@@ -6,6 +6,7 @@ use crate::config::SnapshotSettings;
 use crate::digest::sha256_hex;
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::snapshot::{Cause, Request, Snapshot, Source, State};
+use crate::mutant::{self, Mutant};
 
 /// A snapshot starts this many seconds before the time that DynamoDB tells when it begins: the creation time of a change is floored, to a minute by
 /// DynamoDB Local, and the clocks of the service's hosts need not agree to the second. What falls into the margin is replayed on top of rows that hold
@@ -34,7 +35,7 @@ pub fn is_whole(request: &Request) -> bool {
 
 /// When a snapshot that begins at `now` starts; none while a gap was found so lately that what was lost may lie above its rows.
 pub fn start<'g>(now: i64, mut gaps: impl Iterator<Item = &'g Gap>) -> Option<i64> {
-    let start = now - START_MARGIN;
+    let start = now - if mutant::armed(Mutant::StartWithoutMargin) { 0 } else { START_MARGIN };
     gaps.all(|gap| !gap.is_open() || gap.found_at < start).then_some(start)
 }
 
@@ -46,6 +47,13 @@ pub fn closes<'s>(gap: &Gap, snapshots: &'s [Snapshot]) -> Option<&'s Snapshot> 
 
 fn covers(snapshot: &Snapshot, gap: &Gap) -> bool {
     snapshot.whole && snapshot.started_at.is_some_and(|start| start > gap.found_at)
+}
+
+/// The gap of the deliver stage, if there is one, in which rows of a snapshot may have been lost on their way into the lake. It was found after
+/// the snapshot's start; whether another snapshot has closed it meanwhile makes no difference.
+pub fn swallowed<'g>(snapshot: &Snapshot, delivered: &'g [Gap]) -> Option<&'g Gap> {
+    let start = snapshot.started_at.unwrap_or(snapshot.requested_at);
+    delivered.iter().find(|gap| gap.kind != GapKind::OrderBroken && gap.found_at >= start)
 }
 
 /// The request that open gaps give rise to, if no snapshot is under way that will close them. Its id follows from the gaps: several workers write one
@@ -164,6 +172,14 @@ mod tests {
         assert!(closes(&gap(NOW), &[snapshot(State::Completing, Some(NOW + 1))]).is_none());
         assert!(closes(&gap(NOW), &[Snapshot { whole: false, ..snapshot(State::Completed, Some(NOW + 1)) }]).is_none());
         assert!(closes(&Gap { closed_at: Some(NOW), ..gap(NOW) }, &complete(NOW + 1)).is_none());
+    }
+
+    #[test]
+    fn what_deliver_lost_since_the_start_may_be_rows() {
+        let running = snapshot(State::Completing, Some(NOW));
+        assert!(swallowed(&running, &[gap(NOW - 1)]).is_none());
+        assert!(swallowed(&running, &[gap(NOW - 1), gap(NOW)]).is_some());
+        assert!(swallowed(&running, &[Gap { closed_at: Some(NOW + 9), ..gap(NOW + 5) }]).is_some(), "by a later one");
     }
 
     #[test]

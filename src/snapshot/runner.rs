@@ -243,19 +243,23 @@ impl Runner {
         }
     }
 
-    async fn fail(&mut self, id: &str, problem: String) -> Result<(), AwsError> {
-        let Some(seen) = self.context.leases.snapshot(id).await? else { return Ok(()) };
-        if !matches!(seen.state, State::Requested | State::Running) {
-            return Ok(());
+    /// Makes a snapshot fail that does not have all its rows yet. One that has waits for as long as it takes.
+    async fn fail(&self, id: &str, problem: String) -> Result<(), AwsError> {
+        match self.context.leases.snapshot(id).await? {
+            Some(seen) if matches!(seen.state, State::Requested | State::Running) => self.give_up(&seen, problem).await,
+            _ => Ok(()),
         }
+    }
+
+    async fn give_up(&self, seen: &Snapshot, problem: String) -> Result<(), AwsError> {
         let now = self.context.clock.unix_seconds();
-        let failed = self.context.leases.advance(&seen, |snapshot| {
+        let failed = self.context.leases.advance(seen, |snapshot| {
             snapshot.state = State::Failed;
             snapshot.problem = Some(problem.clone());
             snapshot.ended_at = Some(now);
         });
         if let Move::Done(_) = failed.await? {
-            tracing::error!(snapshot = id, problem, "the snapshot failed");
+            tracing::error!(snapshot = seen.id, problem, "the snapshot failed");
         }
         Ok(())
     }

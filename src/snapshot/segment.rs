@@ -24,6 +24,7 @@ use crate::lease::Checkpoint;
 use crate::lease::held::{HeldLease, Hold};
 use crate::lease::snapshot::{SegmentProgress, Snapshot};
 use crate::lease::table::SequenceOrEnd;
+use crate::mutant::{self, Mutant};
 use crate::retry::{Delays, RetryPolicy, Transient};
 use crate::route::{Progress, Route, RouteError, ShardWriter};
 use crate::table::Key;
@@ -256,6 +257,7 @@ impl Reading<'_> {
     /// Takes a page: all of it, unless another process turns out to be ahead or the process drains.
     async fn take(&mut self, asked: Instant, page: &dyn RowPage) -> Result<Step, SegmentError> {
         let rows = match page.rows() {
+            Ok(_) if self.read > 0 && mutant::armed(Mutant::SegmentSkipsPage) => Vec::new(),
             Ok(rows) => rows,
             Err(error) => return self.pause_after(error),
         };
@@ -374,7 +376,10 @@ impl Reading<'_> {
         })?;
         let key = Key::of_texts(shared.lake.last_key(&self.segment, hour, position).await?);
         let reached = number(position);
-        let cursor = self.task.source.behind(&key, reached)?;
+        let cursor = match self.task.held.current().await.segment {
+            Some(SegmentProgress { cursor: Some(checkpointed), .. }) if mutant::armed(Mutant::RewindToCheckpoint) => Cursor(checkpointed),
+            _ => self.task.source.behind(&key, reached)?,
+        };
         self.read = reached;
         self.durable = reached;
         self.quarantined = self.quarantined_before;

@@ -48,7 +48,13 @@ async fn snapshotted(client: &Client) -> HandmadeLake {
     lake.parquet(
         HOUR,
         "b",
-        &[modify("changed", 2).with(r#""status":"stream""#), remove("removed", 3), insert("new", 4).with(r#""status":"stream""#), insert("gone", 5), remove("gone", 6)],
+        &[
+            modify("changed", 2).with(r#""status":"stream""#),
+            remove("removed", 3),
+            insert("new", 4).with(r#""status":"stream""#),
+            insert("gone", 5),
+            remove("gone", 6),
+        ],
     );
     put_with_status(client, "unchanged", "snapshot").await;
     put_with_status(client, "changed", "stream").await;

@@ -147,7 +147,11 @@ async fn of_partial_snapshots_the_one_that_started_last_has_a_key() {
     lake.part_marker("a-late", "2026-11-21T12:00:00Z");
     lake.part_marker("b-early", "2026-11-21T11:00:00Z");
 
-    assert_eq!(lake.rows(STATE).await, ["1,late,SNAPSHOT", "2,stream,INSERT"], "without a whole snapshot the stream counts from its beginning");
+    assert_eq!(
+        lake.rows(STATE).await,
+        ["1,late,SNAPSHOT", "2,stream,INSERT"],
+        "without a whole snapshot the stream counts from its beginning"
+    );
 
     lake.parquet("dt=2026-11-21/hr=13", "whole", &[snapshot_row("s", "3").at("2026-11-21 13:00:00.000")]);
     lake.snapshot_marker("s", "2026-11-21T13:00:00Z");

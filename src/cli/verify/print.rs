@@ -37,7 +37,11 @@ pub fn text(report: &Report) -> String {
     if let Some(snapshot) = &report.repair {
         let _ = writeln!(out, "\nsnapshot {snapshot} of {} keys was asked for, to repair them", report.differing.len());
         if report.unlisted > 0 {
-            let _ = writeln!(out, "{} more keys differ: take a snapshot of the whole table, or repair again when this one is complete", report.unlisted);
+            let _ = writeln!(
+                out,
+                "{} more keys differ: take a snapshot of the whole table, or repair again when this one is complete",
+                report.unlisted
+            );
         }
     }
     out.push_str(&verdict(report));
@@ -145,7 +149,9 @@ mod tests {
                    than 0.3000 % of all\n";
         assert!(text(&both).ends_with(end), "{}", text(&both));
         let drawn = Report { scope: Scope { since_snapshot: false, sample: Some(SampleSize::Keys(1000)) }, ..both };
-        assert!(text(&drawn).contains("drawn              1000  keys of the table, and 1200 of the lake, by lot\nlake equals table at the keys that were drawn; "));
+        assert!(text(&drawn).contains(
+            "drawn              1000  keys of the table, and 1200 of the lake, by lot\nlake equals table at the keys that were drawn; "
+        ));
         let complete = sample.map(|sampled| Sampled { complete: true, at_most_of_a_million: Some(0), ..sampled });
         assert!(text(&Report { sample: complete, ..drawn }).ends_with("lake equals table at the keys that were drawn, which are all\n"));
     }
@@ -174,7 +180,10 @@ mod tests {
             ..Report::default()
         };
         let text = text(&report);
-        assert!(text.contains("\nsnapshot s-2 of 1 keys was asked for, to repair them\n2 more keys differ: take a snapshot of the whole table"), "{text}");
+        assert!(
+            text.contains("\nsnapshot s-2 of 1 keys was asked for, to repair them\n2 more keys differ: take a snapshot of the whole table"),
+            "{text}"
+        );
         assert_eq!(csv(&report), "kind,key,columns\nmissing,\"order_id=o-1\",\n");
     }
 }

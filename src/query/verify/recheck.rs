@@ -13,8 +13,8 @@ use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::digest::{self, Digest};
-use super::rows::LakeRows;
 use super::report::{Kind, Tally};
+use super::rows::LakeRows;
 use super::{VerifyError, VerifyOptions, VerifyProgress, item_of, key_of};
 use crate::event::{Item, Value, restore};
 use crate::query::{QueryError, Session};

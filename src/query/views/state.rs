@@ -86,7 +86,8 @@ fn by_layer(rows: DataFrame, table: &TableSchema, counted: &[&Marker]) -> Result
 
     let order = || -> Vec<SortExpr> { vec![ident(LAYER).sort(false, false), ident("cdc_sequence").sort(false, false)] };
     let base = first_value(ident(START)).partition_by(keys(table)).order_by(order()).build()?.alias(BASE);
-    let place = || Ok::<_, datafusion::error::DataFusionError>(row_number().partition_by(keys(table)).order_by(order()).build()?.alias(PLACE));
+    let place =
+        || Ok::<_, datafusion::error::DataFusionError>(row_number().partition_by(keys(table)).order_by(order()).build()?.alias(PLACE));
     let is_base = ident(LAYER).is_not_null().and(ident(PLACE).eq(lit(1_u64)));
     let is_above = ident(LAYER).is_null().and(ident(BASE).is_null().or(ident("cdc_time").gt_eq(ident(BASE))));
 

@@ -10,7 +10,9 @@ use crate::lease::gap::Gap;
 use crate::lease::snapshot::{SegmentProgress, Snapshot, Source, State};
 use crate::lease::table::{Contents, Move};
 use crate::lease::{Checkpoint, Lease};
+use crate::mutant::{self, Mutant};
 use crate::retry::{RetryPolicy, retry};
+use crate::route::firehose::LONGEST_DELIVERY;
 use crate::route::{Announcement, Arrival};
 use crate::snapshot::plan;
 use crate::snapshot::segment::SegmentError;
@@ -127,7 +129,11 @@ impl Runner {
     /// Announces the snapshot to whoever reads behind the route.
     async fn announce(&mut self, snapshot: &Snapshot) -> Result<Arrival, SegmentError> {
         let announcement = Announcement { id: &snapshot.id, started_at: started_at(snapshot)? };
-        let arrival = self.context.route.announce(&announcement).await?;
+        let arrival = match self.context.route.announce(&announcement).await? {
+            // Without a deliver stage, it is Firehose that reads the stream, and it tells nobody how far it is.
+            Arrival::Noted if self.context.delivered.is_none() => Arrival::Within(LONGEST_DELIVERY),
+            arrival => arrival,
+        };
         self.arrivals.insert(snapshot.id.clone(), arrival);
         Ok(arrival)
     }
@@ -145,10 +151,22 @@ impl Runner {
             None => self.announce(snapshot).await?,
         };
         let is_there = match arrival {
+            _ if mutant::armed(Mutant::MarkerBeforeRows) => true,
             Arrival::Landed => true,
             Arrival::Noted => cover_everything(&self.context.lake.parts(&snapshot.id).await?),
             Arrival::Within(time) => self.context.clock.unix_seconds() - completed_at > i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         };
+        // Read anew, whatever is there: a part that is noted may stand behind a gap that was found meanwhile.
+        let delivered = self.delivered_gaps().await?;
+        if let Some(gap) = plan::swallowed(snapshot, &delivered) {
+            let problem = format!(
+                "rows of it may be among what was lost between Kinesis and the lake ({}, {}): start another one",
+                gap.kind.describe(),
+                gap.origin
+            );
+            self.give_up(snapshot, problem).await?;
+            return Ok(Next::AtOnce);
+        }
         if !is_there {
             return Ok(Next::Soon);
         }
