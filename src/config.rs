@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use raw::parse;
-pub(crate) use snapshot::share as read_share;
+pub(crate) use snapshot::{MOST_SEGMENTS, share as read_share};
 
 use crate::lake::LakeSettings;
 use crate::lease::snapshot::ReadBudget;

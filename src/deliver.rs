@@ -180,7 +180,7 @@ fn marker<'p>(shard: &ShardId, position: Position, end: SnapshotEnd) -> Record<'
         return Record::Void { position };
     }
     let part = Part { start: end.hash_range.0, end: end.hash_range.1 };
-    Record::Marker { position, snapshot: end.snapshot_id, started_at: end.time, part }
+    Record::Marker { position, snapshot: end.snapshot_id, part }
 }
 
 /// A change that a lake takes. A line may be written by anybody, and one that no target takes must not stop what is behind it.

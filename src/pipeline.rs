@@ -23,7 +23,7 @@ use crate::lease::table::LeaseTable;
 use crate::retry::{RetryPolicy, retry};
 use crate::route::budget::MemoryBudget;
 use crate::route::counters::RouteCounters;
-use crate::route::firehose::FirehoseRoute;
+use crate::route::firehose::{FirehoseRoute, LONGEST_DELIVERY};
 use crate::route::kinesis::KinesisRoute;
 use crate::route::lake::LakeRoute;
 use crate::route::{Route, RouteError};
@@ -276,10 +276,14 @@ impl Parts<'_> {
         let source = capture::source(Arc::clone(&api) as Arc<dyn StreamApi>, self.lake.schema(), settings.stream.clone());
         let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), clock.clone());
         let delivered = settings.deliver.as_ref().map(|deliver| LeaseTable::new(self.sdk, &deliver.application, self.stop.clone()));
+        // Firehose tells nobody what it has delivered.
+        let to_firehose = settings.deliver.as_ref().is_some_and(|deliver| deliver.target == DeliverTarget::Firehose);
+        let after_delivery = if to_firehose { LONGEST_DELIVERY } else { Duration::ZERO };
         let snapshots = Runner::new(runner::Context {
             sdk: self.sdk.clone(),
             leases,
             delivered,
+            after_delivery,
             stream: api,
             table: TableReader::new(self.sdk, settings.table.name.as_str(), clock.clone()),
             lake: Arc::clone(&self.lake),

@@ -171,13 +171,12 @@ impl Session {
         Ok(Ground::of(&self.snapshots().await?).whole.cloned())
     }
 
-    /// The last word on each key that was heard of since the start of the latest completed snapshot of the whole table; none without such a snapshot.
-    pub(crate) async fn since_whole(&self) -> Result<Option<DataFrame>, QueryError> {
+    /// The latest completed snapshot of the whole table, and the last word on each key that was heard of since its start; none without one.
+    pub(crate) async fn since_whole(&self) -> Result<Option<(Marker, DataFrame)>, QueryError> {
         let snapshots = self.snapshots().await?;
-        if Ground::of(&snapshots).whole.is_none() {
-            return Ok(None);
-        }
-        views::since_whole(&self.context, &self.schema, &snapshots).map(Some).map_err(QueryError::Plan)
+        let Some(whole) = Ground::of(&snapshots).whole.cloned() else { return Ok(None) };
+        let words = views::since_whole(&self.context, &self.schema, &snapshots).map_err(QueryError::Plan)?;
+        Ok(Some((whole, words)))
     }
 
     /// A view as a data frame, for queries that are built rather than written.

@@ -35,5 +35,5 @@ mod sources;
 
 pub use counters::{Counters, Totals};
 pub use reader::TableReader;
-pub use request::{SnapshotError, SnapshotProgress, cancel, look, start, start_for_keys};
+pub use request::{SnapshotError, SnapshotProgress, cancel, start, start_for_keys};
 pub use runner::Runner;

@@ -224,19 +224,19 @@ async fn show(client: &aws_sdk_dynamodb::Client, traffic: GenerateOptions, watch
     )
     .await?;
     written.abandon_with_message(format!("at {:.0} a second", summary.rate));
-    drained(watch, || update(&landed)).await;
+    drained(watch, 0, || update(&landed)).await;
     landed.abandon();
     Ok(())
 }
 
-/// Waits until the stream is drained and all of it has landed.
-async fn drained(watch: &Watch, mut tick: impl FnMut()) {
+/// Waits until the stream is drained and all of it has landed, beside so many rows of snapshots.
+async fn drained(watch: &Watch, of_snapshots: u64, mut tick: impl FnMut()) {
     let mut quiet_since = tokio::time::Instant::now();
     let mut seen = 0;
     while quiet_since.elapsed() < QUIET {
         tick();
         let taken = watch.taken().records;
-        if taken != seen || watch.lake.counters().read().rows < taken {
+        if taken != seen || watch.lake.counters().read().rows < taken + of_snapshots {
             (seen, quiet_since) = (taken, tokio::time::Instant::now());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

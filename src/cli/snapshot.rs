@@ -5,6 +5,7 @@
 mod export;
 mod keys;
 mod request;
+pub(super) mod secured;
 mod start;
 pub(super) mod view;
 pub(super) mod wait;
@@ -85,13 +86,28 @@ struct Place {
     leases: LeaseTable,
 }
 
+/// A lease table for somebody who is looking: a service may retry for minutes, but here a wrong endpoint is to be told soon.
+pub(super) fn leases(sdk: &SdkConfig, application: &str) -> LeaseTable {
+    let patience = CancellationToken::new();
+    let leases = LeaseTable::new(sdk, application, patience.clone());
+    tokio::spawn(async move {
+        tokio::time::sleep(RetryPolicy::START_UP.give_up_after).await;
+        patience.cancel();
+    });
+    leases
+}
+
+/// What the lease table holds; nothing where there is none yet.
+async fn read(leases: &LeaseTable) -> Result<Contents, aws::AwsError> {
+    match leases.read().await {
+        Err(error) if error.failure == Failure::NotFound => Ok(Contents::default()),
+        read => read,
+    }
+}
+
 impl Place {
-    /// What the lease table holds; nothing where there is none yet.
     async fn read(&self) -> Result<Contents, aws::AwsError> {
-        match self.leases.read().await {
-            Err(error) if error.failure == Failure::NotFound => Ok(Contents::default()),
-            read => read,
-        }
+        read(&self.leases).await
     }
 
     fn no_such(&self, id: &str) -> NoSuchSnapshot {
@@ -106,16 +122,10 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         Err(error) => return super::usage(&error),
     };
     let sdk = aws::sdk_config().await;
-    let patience = CancellationToken::new();
-    let leases = LeaseTable::new(&sdk, &settings.lease.application, patience.clone());
-    // A service may retry for minutes. Here somebody is looking: a wrong endpoint is to be told soon.
-    tokio::spawn(async move {
-        tokio::time::sleep(RetryPolicy::START_UP.give_up_after).await;
-        patience.cancel();
-    });
+    let leases = leases(&sdk, &settings.lease.application);
     let place = Place { settings, sdk, leases };
     match args.action {
-        Action::Start(args) => start::run(&args, &place, globals).await,
+        Action::Start(args) => start::run(&args, place, globals).await,
         Action::Status { id } => status(&place, id, globals.output).await,
         Action::List => list(&place, globals.output).await,
         Action::Cancel { id } => cancel(&place, &id, globals.output).await,
@@ -186,8 +196,7 @@ const fn outcome_of_cancel(state: State) -> (Exit, &'static str) {
         State::Cancelled => (Exit::Success, "is cancelled: the rows that it has landed count for nothing"),
         State::Completed => (Exit::Differs, "is completed: there is nothing to cancel, and a later snapshot lies above its rows"),
         State::Failed => (Exit::Differs, "has failed already: its rows count for nothing"),
-        State::Completing => (Exit::Differs, "has read every row and is being completed: it can no more be stopped"),
-        State::Requested | State::Running => (Exit::Differs, "still goes on: ask again"),
+        State::Requested | State::Running | State::Completing => (Exit::Differs, "still goes on: ask again"),
     }
 }
 

@@ -83,7 +83,12 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     match globals.output {
         Output::Text => print!("{}", text(&report)),
         Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Output::Csv => print!("{}", print::csv(&report)),
+        Output::Csv => {
+            print!("{}", print::csv(&report));
+            if let Some(snapshot) = &report.repair {
+                eprintln!("snapshot {snapshot} was asked for, to repair what differs");
+            }
+        }
     }
     requested.context("ask for a snapshot of the keys that differ")?;
     Ok(if report.equal() { Exit::Success } else { Exit::Differs })

@@ -7,8 +7,8 @@ use crate::lease::snapshot::ReadBudget;
 
 /// Segments that a process reads at once. More readers than cores gain little: what a scan waits for is mostly its own decoding.
 const AT_ONCE: usize = 4;
-/// DynamoDB's limit on the segments of a parallel scan.
-const MOST_SEGMENTS: u32 = 1_000_000;
+/// Each segment has a lease that every worker reads in every round. DynamoDB's own limit is a million.
+pub(crate) const MOST_SEGMENTS: u32 = 10_000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -53,8 +53,6 @@ pub enum Record<'p> {
         position: Position,
         /// The snapshot.
         snapshot: String,
-        /// When the snapshot started, in seconds since the epoch.
-        started_at: i64,
         /// The part: the shard's own.
         part: Part,
     },

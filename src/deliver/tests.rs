@@ -204,11 +204,11 @@ async fn a_marker_counts_on_the_shard_that_it_names() {
     };
     let body = body(&[&marker(&end), &marker(&stray)], "");
     let page = lines.page(&shard, body.as_bytes()).await.unwrap();
-    let [Record::Marker { position: at, snapshot, started_at, part }, Record::Void { position: stray }] = page.records.as_slice() else {
+    let [Record::Marker { position: at, snapshot, part }, Record::Void { position: stray }] = page.records.as_slice() else {
         panic!("a marker and one that says nothing were expected")
     };
     assert_eq!((*at, *stray), (position(0), position(0)));
-    assert_eq!((snapshot.as_str(), *started_at, *part), ("s-1", TIME, Part { start: 5, end: 9 }));
+    assert_eq!((snapshot.as_str(), *part), ("s-1", Part { start: 5, end: 9 }));
 }
 
 #[tokio::test]

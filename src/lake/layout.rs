@@ -61,7 +61,7 @@ impl HourPartition {
     }
 
     /// The day's folder, `dt=YYYY-MM-DD`.
-    fn day(self) -> String {
+    pub(super) fn day(self) -> String {
         format!("dt={:04}-{:02}-{:02}", self.date.year(), self.date.month(), self.date.day())
     }
 
@@ -84,7 +84,7 @@ impl fmt::Display for HourPartition {
 /// The identity of one object of changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChangeKey {
-    /// The hour of every row in it.
+    /// The hour of its first row, and of every change in it. Rows of snapshots that started earlier may be among them.
     pub partition: HourPartition,
     /// The shard that the run was read from.
     pub shard: ShardId,
@@ -120,6 +120,11 @@ impl Layout {
     /// The folder of all changes.
     pub fn changes(&self) -> Path {
         self.below("changes")
+    }
+
+    /// The folder of one day's changes.
+    pub(super) fn day(&self, partition: HourPartition) -> Path {
+        self.below(&format!("changes/{}", partition.day()))
     }
 
     /// The folder of one hour's changes.

@@ -11,7 +11,7 @@ use crate::event::ShardId;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// Its name, which begins with the time of the request: `20261121T030000Z-3f9a1c2e`.
+    /// Its name, which begins with the time of the request, or of the gap that gave rise to it: `20261121T030000Z-3f9a1c2e`.
     pub id: String,
     /// Grows with every write: what conditions are made of.
     pub version: u64,
@@ -31,7 +31,8 @@ pub struct Snapshot {
     /// Into how many segments the work is divided. Known once it runs.
     #[serde(default)]
     pub segments: u32,
-    /// How many rows it has. Of a snapshot that runs, its segments tell.
+    /// How many rows it has, without those in quarantine (which count where a worker took over the rows of another). Of a snapshot that runs, its
+    /// segments tell.
     #[serde(default)]
     pub rows: u64,
     /// Half read capacity units that it consumed. Of a snapshot that runs, its segments tell.

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt as _, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::QueryError;
 use crate::lake::Marker;
+
+/// Markers that are read at the same time: each is a request.
+const READ_AT_ONCE: usize = 16;
 
 /// The snapshots that `current` stands on.
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +45,17 @@ pub(super) async fn read(table: &Arc<dyn ObjectStore>) -> Result<Vec<Marker>, Qu
         .try_collect()
         .await
         .map_err(|source| QueryError::Read { doing: "list the snapshots of the lake".to_owned(), source })?;
-    let mut markers: Vec<Marker> = Vec::new();
-    for path in listed.into_iter().map(|object| object.location).filter(|path| path.extension() == Some("json")) {
-        let read = |source| QueryError::Read { doing: format!("read {path} of the lake"), source };
-        let body = table.get(&path).await.map_err(read)?.bytes().await.map_err(read)?;
-        let marker = serde_json::from_slice(&body).map_err(|source| QueryError::Malformed { path: path.to_string(), source })?;
-        markers.push(marker);
-    }
+    let paths = listed.into_iter().map(|object| object.location).filter(|path| path.extension() == Some("json"));
+    let markers = futures::stream::iter(paths.map(|path| read_one(table, path))).buffer_unordered(READ_AT_ONCE);
+    let mut markers: Vec<Marker> = markers.try_collect().await?;
     markers.sort_by(|a, b| (a.started_at, a.completed_at, &a.snapshot_id).cmp(&(b.started_at, b.completed_at, &b.snapshot_id)));
     Ok(markers)
+}
+
+async fn read_one(table: &Arc<dyn ObjectStore>, path: Path) -> Result<Marker, QueryError> {
+    let read = |source| QueryError::Read { doing: format!("read {path} of the lake"), source };
+    let body = table.get(&path).await.map_err(read)?.bytes().await.map_err(read)?;
+    serde_json::from_slice(&body).map_err(|source| QueryError::Malformed { path: path.to_string(), source })
 }
 
 #[cfg(test)]

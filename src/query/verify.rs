@@ -164,7 +164,7 @@ pub async fn verify(
     progress: impl Fn(VerifyProgress),
 ) -> Result<Report, VerifyError> {
     let began = Timestamp::now();
-    let snapshot = session.latest_whole().await?.map(|marker| marker.snapshot_id);
+    let mut snapshot = session.latest_whole().await?.map(|marker| marker.snapshot_id);
     let scope = options.scope;
     let mut tally = Tally::new(options.recheck_limit, options.listed);
     let mut sampled = None;
@@ -182,7 +182,7 @@ pub async fn verify(
                     sample.leave(key);
                 }
             };
-            changed::compare(dynamo, session, &progress, &mut tally, seen).await?;
+            snapshot = Some(changed::compare(dynamo, session, &progress, &mut tally, seen).await?);
         }
         if let Some(sample) = sample {
             sampled = Some(sample.compare(dynamo, session, &mut tally).await?);

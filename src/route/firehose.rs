@@ -42,8 +42,9 @@ use crate::retry::{RetryPolicy, retry};
 use delivery::DeliveryStream;
 use writer::{FirehoseWriter, Target};
 
-/// The longest buffering interval that S3 as a destination can have (Amazon Data Firehose Quota).
-const LONGEST_INTERVAL: Duration = Duration::from_mins(15);
+/// The longest buffering interval that S3 as a destination can have (Amazon Data Firehose Quota), half of it more where dynamic partitioning
+/// sorts records first, and that of a Lambda function before it.
+const LONGEST_INTERVAL: Duration = Duration::from_secs((15 * 60) * 5 / 2);
 /// For the delivery itself: converting, compressing, writing.
 const DELIVERY: Duration = Duration::from_mins(1);
 /// What a delivery stream of which nothing is known has taken is where it belongs within this time, as far as the service tells.

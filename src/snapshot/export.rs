@@ -124,9 +124,9 @@ impl Export {
         self.files.iter().map(|file| file.items).sum()
     }
 
-    /// The export's ARN.
-    pub fn arn(&self) -> &str {
-        &self.summary.arn
+    /// The id of the table that was exported, where its summary tells.
+    pub fn table_id(&self) -> Option<&str> {
+        self.summary.table_id.as_deref()
     }
 
     /// A reader of the segment that is not beyond line `after`: the one that gave the last page, or a new one.

@@ -50,9 +50,11 @@ fn covers(snapshot: &Snapshot, gap: &Gap) -> bool {
 }
 
 /// The gap of the deliver stage, if there is one, in which rows of a snapshot may have been lost on their way into the lake. It was found after
-/// the snapshot's start; whether another snapshot has closed it meanwhile makes no difference.
+/// the snapshot began; whether another snapshot has closed it meanwhile makes no difference.
 pub fn swallowed<'g>(snapshot: &Snapshot, delivered: &'g [Gap]) -> Option<&'g Gap> {
-    let start = snapshot.started_at.unwrap_or(snapshot.requested_at);
+    // The start of an export lies long before anybody sent its rows.
+    let sent_from = snapshot.requested_at - START_MARGIN;
+    let start = snapshot.started_at.map_or(sent_from, |start| start.max(sent_from));
     delivered.iter().find(|gap| gap.kind != GapKind::OrderBroken && gap.found_at >= start)
 }
 
@@ -180,6 +182,9 @@ mod tests {
         assert!(swallowed(&running, &[gap(NOW - 1)]).is_none());
         assert!(swallowed(&running, &[gap(NOW - 1), gap(NOW)]).is_some());
         assert!(swallowed(&running, &[Gap { closed_at: Some(NOW + 9), ..gap(NOW + 5) }]).is_some(), "by a later one");
+        let of_an_export = snapshot(State::Completing, Some(NOW - 86_400));
+        assert!(swallowed(&of_an_export, &[gap(NOW - 3_600)]).is_none(), "before its rows were sent");
+        assert!(swallowed(&of_an_export, &[gap(NOW + 1)]).is_some());
     }
 
     #[test]

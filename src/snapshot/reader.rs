@@ -22,8 +22,10 @@ pub struct TableReader {
 }
 
 /// What DescribeTable says that snapshots need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TableFacts {
+    /// What tells the table from one of the same name that was deleted, or is elsewhere; none where the service has no such thing.
+    pub(super) id: Option<String>,
     /// The table's size, as of a few hours ago.
     pub(super) bytes: u64,
     /// The read capacity units that it is provisioned with; none where it is billed on demand.
@@ -68,6 +70,7 @@ impl TableReader {
         let table = output.table.ok_or_else(|| AwsError::of("DescribeTable", Failure::Invalid, "the response describes no table"))?;
         let read_units = table.provisioned_throughput.and_then(|provisioned| provisioned.read_capacity_units);
         Ok(TableFacts {
+            id: table.table_id,
             bytes: table.table_size_bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default(),
             // Zero is what tables on demand have.
             read_units: read_units.and_then(|units| units.try_into().ok()).filter(|units| *units > 0),

@@ -5,7 +5,7 @@ use crate::aws::AwsError;
 use crate::lake::{LakeError, LakeStore};
 use crate::lease::Checkpoint;
 use crate::lease::snapshot::{Request, Snapshot, Source, State};
-use crate::lease::table::{LeaseTable, Move};
+use crate::lease::table::{Contents, LeaseTable, Move};
 use crate::table::Key;
 
 /// A list of more keys than this is no list any more: a snapshot of the whole table reads them for less.
@@ -23,7 +23,7 @@ pub enum SnapshotError {
     /// There is no such snapshot.
     #[error("there is no snapshot '{0}': `headwater snapshot list` shows those that there are")]
     Unknown(String),
-    /// It is over, or all its rows are there.
+    /// It is over.
     #[error("snapshot '{id}' cannot be cancelled any more: it is {}", describe(*.state))]
     TooLate {
         /// The snapshot.
@@ -43,8 +43,27 @@ pub struct SnapshotProgress {
     pub snapshot: Snapshot,
     /// How many segments are done.
     pub segments_done: u32,
-    /// How many segments somebody reads.
-    pub segments_held: u32,
+}
+
+impl SnapshotProgress {
+    /// How far a snapshot is, as the lease table tells.
+    pub fn of(snapshot: &Snapshot, contents: &Contents) -> Self {
+        let mut progress = Self { snapshot: snapshot.clone(), segments_done: 0 };
+        let (mut rows, mut half_units) = (0, 0);
+        for lease in &contents.segments {
+            let Some(segment) = lease.segment.as_ref().filter(|segment| segment.snapshot == snapshot.id) else { continue };
+            progress.segments_done += u32::from(lease.checkpoint == Checkpoint::ShardEnd);
+            rows += segment.rows;
+            half_units += segment.half_units;
+        }
+        match snapshot.state {
+            State::Running => (progress.snapshot.rows, progress.snapshot.half_units) = (rows, half_units),
+            // The leases of its segments may be deleted by now.
+            State::Completing | State::Completed => progress.segments_done = snapshot.segments,
+            State::Requested | State::Cancelled | State::Failed => {}
+        }
+        progress
+    }
 }
 
 /// Asks for a snapshot, and gives its id. A worker of the capture stage takes it from here. For a list of keys, see [`start_for_keys`].
@@ -78,14 +97,15 @@ pub async fn start_for_keys(
     Ok(snapshot.id)
 }
 
-/// Stops a snapshot that is not complete yet: its rows count for nothing. May be repeated.
+/// Stops a snapshot that is not complete yet: its rows count for nothing, unless its marker is being written at this moment, when every row is there. May
+/// be repeated.
 pub async fn cancel(leases: &LeaseTable, id: &str, now: i64) -> Result<Snapshot, SnapshotError> {
     loop {
         let seen = leases.snapshot(id).await?.ok_or_else(|| SnapshotError::Unknown(id.to_owned()))?;
         match seen.state {
             State::Cancelled => return Ok(seen),
-            State::Requested | State::Running => {}
-            state @ (State::Completing | State::Completed | State::Failed) => {
+            State::Requested | State::Running | State::Completing => {}
+            state @ (State::Completed | State::Failed) => {
                 return Err(SnapshotError::TooLate { id: id.to_owned(), state });
             }
         }
@@ -98,38 +118,6 @@ pub async fn cancel(leases: &LeaseTable, id: &str, now: i64) -> Result<Snapshot,
             return Ok(*snapshot);
         }
     }
-}
-
-/// Every snapshot that the lease table remembers, the oldest first.
-pub async fn look(leases: &LeaseTable) -> Result<Vec<SnapshotProgress>, AwsError> {
-    let contents = leases.read().await?;
-    let progress = |snapshot: Snapshot| {
-        let segments =
-            contents.segments.iter().filter(|lease| lease.segment.as_ref().is_some_and(|segment| segment.snapshot == snapshot.id));
-        let mut progress = SnapshotProgress { snapshot: snapshot.clone(), segments_done: 0, segments_held: 0 };
-        let (mut rows, mut half_units) = (0, 0);
-        for lease in segments {
-            if lease.checkpoint == Checkpoint::ShardEnd {
-                progress.segments_done += 1;
-            } else if lease.owner.is_some() {
-                progress.segments_held += 1;
-            }
-            if let Some(segment) = &lease.segment {
-                rows += segment.rows;
-                half_units += segment.half_units;
-            }
-        }
-        match snapshot.state {
-            State::Running => (progress.snapshot.rows, progress.snapshot.half_units) = (rows, half_units),
-            // The leases of its segments may be deleted by now.
-            State::Completing | State::Completed => progress.segments_done = snapshot.segments,
-            State::Requested | State::Cancelled | State::Failed => {}
-        }
-        progress
-    };
-    let mut snapshots: Vec<_> = contents.snapshots.into_iter().map(progress).collect();
-    snapshots.sort_by(|a, b| (a.snapshot.requested_at, &a.snapshot.id).cmp(&(b.snapshot.requested_at, &b.snapshot.id)));
-    Ok(snapshots)
 }
 
 /// The last digits of a UUID of version 7 are random.

@@ -7,17 +7,19 @@
 //!
 //! What fails for good makes a snapshot fail, with its problem told; the service itself goes on.
 
+mod delivered;
 mod steps;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::delivered::Delivered;
 use super::budget::Budget;
 use super::counters::Counters;
 use super::plan;
@@ -25,7 +27,7 @@ use super::reader::TableReader;
 use super::segment::{Outcome, SegmentError, SegmentTask, Shared};
 use super::source::RowSource;
 use super::sources::Sources;
-use crate::aws::{AwsError, Failure, describe};
+use crate::aws::{AwsError, describe};
 use crate::clock::ServiceClock;
 use crate::config::{OnGap, SnapshotSettings};
 use crate::consumer;
@@ -43,7 +45,7 @@ use crate::stream::StreamApi;
 /// How often an idle runner looks for requests, at the least: a few times the fail-over time, where that is less.
 const IDLE: Duration = Duration::from_secs(30);
 const IDLE_ROUNDS: u32 = 3;
-/// What fails so often in a row, though it might pass, fails for good.
+/// What fails so often in a row without a row getting any further, though it might pass, fails for good.
 const MOST_TROUBLES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
@@ -54,8 +56,10 @@ pub struct Context {
     pub sdk: SdkConfig,
     /// Leases, snapshots and the gap ledger of the capture stage.
     pub leases: Arc<LeaseTable>,
-    /// Where the gap ledger of the deliver stage is, if there is one.
+    /// Leases and gap ledger of the deliver stage, if there is one.
     pub delivered: Option<LeaseTable>,
+    /// How long rows are on their way when the deliver stage has noted them.
+    pub after_delivery: Duration,
     /// The table's stream.
     pub stream: Arc<dyn StreamApi>,
     /// The table.
@@ -78,8 +82,8 @@ pub struct Context {
     pub capture: Arc<consumer::Counters>,
 }
 
-/// A segment, its snapshot, and how the work on it ended.
-type Worked = (ShardId, String, Result<Outcome, SegmentError>);
+/// How the work on a segment ended, by the id of its task.
+type Worked = Result<(task::Id, Result<Outcome, SegmentError>), JoinError>;
 
 /// A worker's part in all snapshots of its table.
 pub struct Runner {
@@ -87,13 +91,20 @@ pub struct Runner {
     shared: Arc<Shared>,
     sources: Sources,
     observed: Observed,
+    /// The segments that this process reads, and the snapshot of each.
     held: BTreeMap<ShardId, String>,
-    tasks: JoinSet<Worked>,
+    tasks: JoinSet<Result<Outcome, SegmentError>>,
+    /// Which segment each task reads.
+    segments: HashMap<task::Id, ShardId>,
     works: BTreeMap<String, Work>,
     troubles: BTreeMap<String, Trouble>,
     arrivals: BTreeMap<String, Arrival>,
     /// Since when other workers' snapshots are seen to wait for their announcement.
     waiting: BTreeMap<String, Instant>,
+    /// Since when everything of a snapshot is noted by the deliver stage.
+    noted: BTreeMap<String, Instant>,
+    /// Snapshots of which it was said that they wait for the deliver stage.
+    told: BTreeSet<String>,
 }
 
 /// What the segments of one snapshot share in this process.
@@ -107,6 +118,8 @@ struct Work {
 struct Trouble {
     count: u32,
     not_before: Instant,
+    /// How many rows were durable when the lease table was read last.
+    rows: u64,
 }
 
 /// When to look again.
@@ -127,6 +140,7 @@ impl Runner {
             clock: context.clock.clone(),
             counters: Arc::default(),
             draining: CancellationToken::new(),
+            rewinds: tokio::sync::Mutex::new(()),
         };
         let (sdk, reader, lake, settings) =
             (context.sdk.clone(), context.table.clone(), Arc::clone(&context.lake), context.settings.clone());
@@ -137,10 +151,13 @@ impl Runner {
             observed: Observed::default(),
             held: BTreeMap::new(),
             tasks: JoinSet::new(),
+            segments: HashMap::new(),
             works: BTreeMap::new(),
             troubles: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            noted: BTreeMap::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -156,8 +173,8 @@ impl Runner {
         self.shared.draining.cancel();
         while let Some(done) = self.tasks.join_next().await {
             match done {
-                Ok((_, _, Ok(_))) => {}
-                Ok((segment, _, Err(error))) => tracing::error!(%segment, %error, "while shutting down"),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!(error = describe(&error), "while shutting down"),
                 Err(error) => tracing::error!(%error, "while shutting down"),
             }
         }
@@ -193,10 +210,10 @@ impl Runner {
         while Instant::now() < until && self.context.capture.totals().gaps == gaps {
             tokio::select! {
                 () = tokio::time::sleep_until(until.min(Instant::now() + beat)) => {}
-                Some(done) = self.tasks.join_next() => {
+                Some(done) = self.tasks.join_next_with_id() => {
                     self.take_leave(done).await;
                     // Segments that end together: one look for all of them.
-                    while let Some(done) = self.tasks.try_join_next() {
+                    while let Some(done) = self.tasks.try_join_next_with_id() {
                         self.take_leave(done).await;
                     }
                     return;
@@ -206,40 +223,54 @@ impl Runner {
     }
 
     /// The work on a segment is over.
-    async fn take_leave(&mut self, done: Result<Worked, JoinError>) {
-        let (segment, id, outcome) = match done {
-            Ok(worked) => worked,
-            Err(error) => {
-                // Which one it was is not known: its lease expires, and so does what is held of it.
-                tracing::error!(%error, "the task of a segment ended unexpectedly");
-                return;
-            }
-        };
-        self.held.remove(&segment);
-        match outcome {
-            Ok(Outcome::Ended) => {
+    async fn take_leave(&mut self, done: Worked) {
+        let task = done.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some(segment) = self.segments.remove(&task) else { return };
+        let Some(id) = self.held.remove(&segment) else { return };
+        match done {
+            Ok((_, Ok(Outcome::Ended))) => {
                 self.troubles.remove(&id);
                 self.shared.counters.segment();
             }
-            Ok(Outcome::Lost) => tracing::warn!(%segment, "the lease was taken by another worker"),
-            Ok(Outcome::Drained | Outcome::Abandoned) => {}
-            Err(error) => {
+            Ok((_, Ok(Outcome::Lost))) => tracing::warn!(%segment, "the lease was taken by another worker"),
+            Ok((_, Ok(Outcome::Drained | Outcome::Abandoned))) => {}
+            Ok((_, Err(error))) => {
                 tracing::warn!(%segment, error = describe(&error), "the work on a segment stopped");
                 self.trouble(&id, error.is_final(), describe(&error)).await;
+            }
+            // Its lease was not released, and expires.
+            Err(error) => {
+                tracing::error!(%segment, %error, "the task of a segment ended unexpectedly");
+                self.trouble(&id, false, format!("the task of segment {segment} ended unexpectedly: {error}")).await;
             }
         }
     }
 
-    /// Takes note that a snapshot does not go on. What cannot pass, and what does not, makes it fail.
+    /// Takes note that a snapshot does not go on. What cannot pass, and what does not, makes it fail. What fails while the snapshot pauses for
+    /// another failure, as its segments do at one outage, is the same trouble.
     async fn trouble(&mut self, id: &str, is_final: bool, problem: String) {
-        let trouble = self.troubles.entry(id.to_owned()).or_insert(Trouble { count: 0, not_before: Instant::now() });
-        trouble.count += 1;
-        trouble.not_before = Instant::now() + (FIRST_PAUSE * 2_u32.pow(trouble.count.min(10))).min(LONGEST_PAUSE);
+        let now = Instant::now();
+        let trouble = self.troubles.entry(id.to_owned()).or_insert(Trouble { count: 0, not_before: now, rows: 0 });
+        if trouble.not_before <= now {
+            trouble.count += 1;
+            trouble.not_before = now + (FIRST_PAUSE * 2_u32.pow(trouble.count.min(10))).min(LONGEST_PAUSE);
+        }
         if !is_final && trouble.count < MOST_TROUBLES {
             return;
         }
         if let Err(error) = self.fail(id, problem).await {
             tracing::warn!(snapshot = id, %error, "that the snapshot failed could not be noted; trying again");
+        }
+    }
+
+    /// A snapshot of which more rows are durable than before goes on, whatever was in its way.
+    fn see_progress(&mut self, contents: &Contents) {
+        for (id, trouble) in &mut self.troubles {
+            let segments = contents.segments.iter().filter_map(|lease| lease.segment.as_ref());
+            let rows = segments.filter(|segment| segment.snapshot == *id).map(|segment| segment.rows).sum();
+            if rows > trouble.rows {
+                (trouble.rows, trouble.count) = (rows, 0);
+            }
         }
     }
 
@@ -266,15 +297,17 @@ impl Runner {
 
     async fn round(&mut self) -> Result<Next, AwsError> {
         let mut contents = self.context.leases.read().await?;
-        let delivered = self.delivered_gaps().await?;
-        let mut next = self.deal_with_gaps(&mut contents, &delivered).await?;
+        contents.snapshots.sort_by(|a, b| (a.requested_at, &a.id).cmp(&(b.requested_at, &b.id)));
+        let delivered = Delivered::read(self.context.delivered.as_ref()).await;
+        self.see_progress(&contents);
+        let mut next = self.forget_strays(&contents).await?;
+        next = next.max(self.deal_with_gaps(&mut contents, delivered.gaps()).await?);
         for snapshot in contents.snapshots.clone() {
             if self.troubles.get(&snapshot.id).is_some_and(|trouble| trouble.not_before > Instant::now()) {
                 next = next.max(Next::Soon);
                 continue;
             }
-            let gaps = contents.gaps.iter().chain(&delivered);
-            match self.step(&snapshot, &contents, gaps).await {
+            match self.step(&snapshot, &contents, &delivered).await {
                 Ok(step) => next = next.max(step),
                 Err(error) => {
                     tracing::warn!(snapshot = snapshot.id, error = describe(&error), "the snapshot does not go on");
@@ -283,22 +316,11 @@ impl Runner {
                 }
             }
         }
-        next = next.max(self.forget_strays(&contents).await?);
         // What is known of the table must be newer than what was just written.
         if next < Next::AtOnce {
             self.take_free(&contents).await?;
         }
         Ok(next)
-    }
-
-    /// The gaps in deliver's ledger. Before deliver has run, there is none.
-    async fn delivered_gaps(&self) -> Result<Vec<Gap>, AwsError> {
-        let Some(leases) = &self.context.delivered else { return Ok(Vec::new()) };
-        match leases.read().await {
-            Ok(contents) => Ok(contents.gaps),
-            Err(error) if error.failure == Failure::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Closes the gaps that a complete snapshot has brought back, and asks for one where none will.
@@ -341,6 +363,8 @@ impl Runner {
         });
         self.arrivals.retain(|id, _| alive.contains(id.as_str()));
         self.waiting.retain(|id, _| alive.contains(id.as_str()));
+        self.noted.retain(|id, _| alive.contains(id.as_str()));
+        self.told.retain(|id| alive.contains(id.as_str()));
         self.troubles.retain(|id, _| alive.contains(id.as_str()));
         let mut next = Next::Later;
         for lease in contents.segments.iter().filter(|lease| !alive.contains(of(lease))) {
@@ -410,8 +434,8 @@ impl Runner {
         let (Some(work), Some(number)) = (self.works.get(&snapshot.id), number(snapshot, lease)) else { return Ok(()) };
         let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
         tracing::info!(segment = %lease.shard, checkpoint = ?lease.checkpoint, "reading segment");
-        let (segment, id) = (lease.shard.clone(), snapshot.id.clone());
-        self.held.insert(segment.clone(), id.clone());
+        let segment = lease.shard.clone();
+        self.held.insert(segment.clone(), snapshot.id.clone());
         let task = SegmentTask {
             shared: Arc::clone(&self.shared),
             snapshot: Arc::new(snapshot.clone()),
@@ -421,7 +445,8 @@ impl Runner {
             held: HeldLease::new(Arc::clone(&self.context.leases), lease),
             abandoned: work.abandoned.clone(),
         };
-        self.tasks.spawn(async move { (segment, id, Box::pin(task.run()).await) });
+        let started = self.tasks.spawn(async move { Box::pin(task.run()).await });
+        self.segments.insert(started.id(), segment);
         Ok(())
     }
 }
@@ -433,5 +458,6 @@ fn of(lease: &Lease) -> &str {
 
 /// Which segment of the snapshot a lease is.
 fn number(snapshot: &Snapshot, lease: &Lease) -> Option<u32> {
-    (0..snapshot.segments).find(|number| snapshot.segment(*number) == lease.shard)
+    let number = lease.shard.as_str().rsplit_once('-')?.1.parse().ok()?;
+    (number < snapshot.segments && snapshot.segment(number) == lease.shard).then_some(number)
 }

@@ -54,7 +54,7 @@ pub(super) enum SegmentError {
     /// The lake could not take a row that is no event, or not tell what it has.
     #[error(transparent)]
     Lake(#[from] LakeError),
-    /// The lease table refused, or did not come back.
+    /// The lease table or the stream refused, or did not come back.
     #[error(transparent)]
     Leases(#[from] AwsError),
 }
@@ -65,7 +65,7 @@ impl SegmentError {
         match self {
             Self::Source(error) => !error.is_transient(),
             Self::Lake(error) => !error.is_transient(),
-            // Neither says whether it may pass. Where it does not, it stops the capture stage as well.
+            // The route does not say whether it may pass, and what the lease table refuses stops the capture stage as well.
             Self::Route(_) | Self::Leases(_) => false,
         }
     }
@@ -79,6 +79,8 @@ pub(super) struct Shared {
     pub(super) clock: ServiceClock,
     pub(super) counters: Arc<Counters>,
     pub(super) draining: CancellationToken,
+    /// One rewind at a time.
+    pub(super) rewinds: tokio::sync::Mutex<()>,
 }
 
 /// The work on one segment.
@@ -374,7 +376,11 @@ impl Reading<'_> {
             doing: format!("find the rows of segment {}", self.segment),
             problem: error.to_string(),
         })?;
-        let key = Key::of_texts(shared.lake.last_key(&self.segment, hour, position).await?);
+        let key = {
+            // A whole object is read for it, outside the budget.
+            let _alone = shared.rewinds.lock().await;
+            Key::of_texts(shared.lake.last_key(&self.segment, hour, position).await?)
+        };
         let reached = number(position);
         let cursor = match self.task.held.current().await.segment {
             Some(SegmentProgress { cursor: Some(checkpointed), .. }) if mutant::armed(Mutant::RewindToCheckpoint) => Cursor(checkpointed),

@@ -63,13 +63,14 @@ impl Sources {
                 problem: format!("there is none: segments are counted from 0 to {}", of.saturating_sub(1)),
             }),
             Source::Partition { .. } | Source::Keys { .. } => Ok(of(1)),
-            Source::Export { location } => Ok(self.export(location).await?.0),
+            Source::Export { location } => Ok(self.export(snapshot, location, &facts).await?.0),
         }
     }
 
     /// Opens what a running snapshot reads.
     pub(super) async fn open(&self, snapshot: &Snapshot) -> Result<Opened, SourceError> {
         let (reader, schema, consistent) = (self.reader.clone(), Arc::clone(self.lake.schema()), snapshot.request.consistent);
+        let facts = self.reader.facts().await?;
         let source: Arc<dyn RowSource> = match &snapshot.request.source {
             Source::Table => Arc::new(Scan::table(reader, schema, consistent, snapshot.segments)),
             Source::Segment { number, of } => Arc::new(Scan::part(reader, schema, consistent, *number, *of)),
@@ -77,9 +78,8 @@ impl Sources {
                 Arc::new(Scan::partition(reader, schema, consistent, partition, (from.as_deref(), to.as_deref()))?)
             }
             Source::Keys { .. } => Arc::new(Keys::open(reader, &self.lake, consistent, &snapshot.id).await?),
-            Source::Export { location } => self.export(location).await?.1,
+            Source::Export { location } => self.export(snapshot, location, &facts).await?.1,
         };
-        let facts = self.reader.facts().await?;
         Ok(Opened { source, budget: Arc::new(Budget::new(self.budget(snapshot, &facts)?)) })
     }
 
@@ -102,9 +102,21 @@ impl Sources {
     }
 
     /// An export of the table: its extent, and its rows.
-    async fn export(&self, location: &str) -> Result<(Extent, Arc<dyn RowSource>), SourceError> {
+    async fn export(&self, snapshot: &Snapshot, location: &str, facts: &TableFacts) -> Result<(Extent, Arc<dyn RowSource>), SourceError> {
         let export = export::open(location, Some(&self.sdk), Arc::clone(self.lake.schema())).await?;
-        let extent = Extent { segments: export.segments(), whole: export.whole(), started_at: Some(export.start()) };
+        if let (Some(own), Some(exported)) = (&facts.id, export.table_id())
+            && own != exported
+        {
+            return Err(SourceError::Broken {
+                doing: format!("take the export {location}"),
+                problem: format!(
+                    "it is of another table of this name, which was deleted or is in another account or region (its id is {exported}, and that of the \
+                     table is {own}): export the table itself"
+                ),
+            });
+        }
+        let whole = export.whole() && snapshot.request.limit.is_none();
+        let extent = Extent { segments: export.segments(), whole, started_at: Some(export.start()) };
         Ok((extent, Arc::new(export)))
     }
 }
@@ -145,7 +157,7 @@ mod tests {
         let sources = sources(folder.path(), Some(ReadBudget::Share(25))).await;
         let of = |budget, read_units| {
             let request = Request { source: Source::Table, cause: Cause::Request, consistent: true, segments: None, budget, limit: None };
-            sources.budget(&plan::requested("s".to_owned(), request, 0), &TableFacts { bytes: 0, read_units })
+            sources.budget(&plan::requested("s".to_owned(), request, 0), &TableFacts { id: None, bytes: 0, read_units })
         };
         assert_eq!(of(Some(ReadBudget::Units(50)), None).unwrap(), Some(100.0), "in half units");
         assert_eq!(of(None, Some(400)).unwrap(), Some(200.0), "what is configured");

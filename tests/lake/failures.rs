@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use headwater::event::{Cell, ChangeEvent, Operation, Side};
+use headwater::event::{Cell, ChangeEvent, Side};
 use headwater::lake::{Format, Lake, LakeLocation, LakeSettings, Problem};
 use headwater::route::Progress::{Durable, Rewind, Unchanged};
 use object_store::memory::InMemory;

@@ -15,8 +15,8 @@ async fn listed_keys_are_read_and_those_without_an_item_are_removed() {
     world.put(0..250, 10).await;
     world.delete(&key(7)).await;
     let listed: Vec<Key> = (0..230).chain(5..9).map(|number| Key::of_texts(vec![key(number)])).collect();
-    let id = snapshot::start_for_keys(&world.leases(), &world.store(), TABLE, &listed, request(Source::Table), unix_seconds());
-    let id = id.await.unwrap();
+    let (leases, store) = (world.leases(), world.store());
+    let id = snapshot::start_for_keys(&leases, &store, TABLE, &listed, request(Source::Table), unix_seconds()).await.unwrap();
     let worker = world.worker().await;
     let snapshot = world.completed(&id).await;
     worker.drain().await;

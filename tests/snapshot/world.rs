@@ -138,6 +138,7 @@ impl World {
             sdk: sdk.clone(),
             leases,
             delivered: None,
+            after_delivery: std::time::Duration::ZERO,
             stream,
             table: TableReader::new(&sdk, TABLE, clock.clone()),
             lake,
@@ -156,8 +157,15 @@ impl World {
     }
 
     pub(super) async fn look(&self, id: &str) -> SnapshotProgress {
-        let all = snapshot::look(&self.leases()).await.unwrap();
-        all.into_iter().find(|progress| progress.snapshot.id == id).unwrap()
+        let contents = self.leases().read().await.unwrap();
+        let snapshot = contents.snapshots.iter().find(|snapshot| snapshot.id == id).unwrap();
+        SnapshotProgress::of(snapshot, &contents)
+    }
+
+    /// How many segments somebody reads.
+    pub(super) async fn held(&self, id: &str) -> usize {
+        let of = |lease: &&Lease| lease.owner.is_some() && lease.segment.as_ref().is_some_and(|segment| segment.snapshot == id);
+        self.leases().read().await.unwrap().segments.iter().filter(of).count()
     }
 
     /// Waits until the snapshot is over, and all leases of its segments are gone.

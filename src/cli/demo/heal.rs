@@ -87,7 +87,7 @@ pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Res
         begun.elapsed().as_secs_f64(),
         written.counts.operations()
     ));
-    drained(&scene.watch, || {}).await;
+    drained(&scene.watch, view.rows, || {}).await;
 
     scene.say("\nComparing again.");
     let healed = scene.verify(VERIFY_DEADLINE, 10).await?;

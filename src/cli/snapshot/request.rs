@@ -13,15 +13,15 @@ use crate::event::AttributeType;
 use crate::event::number::Number;
 use crate::lease::snapshot::{Cause, ReadBudget, Request, Source};
 
-/// DynamoDB's limit on the segments of a parallel scan.
-const MOST_SEGMENTS: i64 = 1_000_000;
+/// DynamoDB's limit on the parts of a table.
+const MOST_PARTS: u32 = 1_000_000;
 
 /// Flags of `headwater snapshot start`.
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("part").args(["partition_key", "keys", "segment", "from_export", "export"]))]
 pub(super) struct StartArgs {
     /// Into how many segments the table is divided, which are read at the same time by all workers. By default it follows from the table's size.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MOST_SEGMENTS), conflicts_with = "part")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(config::MOST_SEGMENTS)), conflicts_with = "part")]
     pub(super) segments: Option<u32>,
     /// Read eventually consistent, at half the price. Changes of the second before a page was read may come from the stream alone.
     #[arg(long, conflicts_with_all = ["from_export", "export"])]
@@ -81,9 +81,9 @@ fn share(text: &str) -> Result<u8, String> {
 fn segment(text: &str) -> Result<(u32, u32), String> {
     let parts = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
     match parts {
-        Some((number, of)) if number < of && i64::from(of) <= MOST_SEGMENTS => Ok((number, of)),
+        Some((number, of)) if number < of && of <= MOST_PARTS => Ok((number, of)),
         Some((number, of)) if number >= of => Err(format!("of {of} parts, the first is 0/{of}, and there is no {number}/{of}")),
-        _ => Err(format!("a part is I/N, such as 0/4, with at most {MOST_SEGMENTS} parts")),
+        _ => Err(format!("a part is I/N, such as 0/4, with at most {MOST_PARTS} parts")),
     }
 }
 
@@ -113,12 +113,13 @@ impl StartArgs {
     pub(super) fn request(&self, source: Source, settings: &SnapshotSettings) -> Request {
         let budget = self.read_units.map(ReadBudget::Units).or(self.read_share.map(ReadBudget::Share));
         Request {
-            source,
             cause: Cause::Request,
             consistent: settings.consistent && !self.eventually_consistent,
             segments: self.segments.or(settings.segments),
-            budget: budget.or(settings.budget),
+            // Exports cost no read units.
+            budget: budget.or(settings.budget).filter(|_| !matches!(source, Source::Export { .. })),
             limit: self.limit,
+            source,
         }
     }
 }

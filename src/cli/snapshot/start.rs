@@ -10,54 +10,37 @@ use tokio_util::sync::CancellationToken;
 
 use super::export::{self, Got};
 use super::request::StartArgs;
+use super::secured::secured;
 use super::view::View;
 use super::wait::{Shown, Waited, wait};
 use super::{Place, keys};
-use crate::aws::{AwsError, Failure};
 use crate::cli::{self, Exit, Globals, Output};
-use crate::clock::{self, ServiceClock, WallClock};
+use crate::clock;
 use crate::contract::TableSchema;
 use crate::lake::{LakeStore, read_schema};
-use crate::lease::Checkpoint;
 use crate::lease::snapshot::{Source, State};
 use crate::lease::table::{Contents, LeaseTable};
-use crate::retry::{RetryPolicy, retry};
 use crate::snapshot::plan;
-use crate::stream::TableInfo;
-use crate::stream::dynamodb::TableStreams;
 use crate::{shutdown, snapshot, table};
 
-/// Nobody reads the table's stream, so changes that are made during a snapshot might be lost.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum NotSecured {
-    #[error(
-        "table '{0}' has no stream that is enabled: enable one with the view type NEW_AND_OLD_IMAGES, start `headwater run`, then ask again"
-    )]
-    NoStream(String),
-    #[error(
-        "the lease table '{application}' has no lease on a shard of table '{table}': no worker has begun to read its stream, so nothing keeps what is \
-         changed during the snapshot. Start `headwater run` first, then ask again"
-    )]
-    NoLeases { table: String, application: String },
-}
-
 /// Asks for the snapshot, and waits for it if that is wanted.
-pub(super) async fn run(args: &StartArgs, place: &Place, globals: &Globals) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: &StartArgs, place: Place, globals: &Globals) -> anyhow::Result<Exit> {
     let list = match args.keys.as_deref().map(read_list).transpose() {
         Ok(list) => list,
         Err(error) => return cli::usage(error.as_ref()),
     };
-    let table = &place.settings.table.name;
-    let info = describe(place).await?;
-    let before = place.read().await?;
-    secured(table, place.leases.name(), &info, &before)?;
+    let (info, before) = secured(&place.sdk, &place.settings.table.name, &place.leases).await?;
 
     let stop = shutdown::on_signals().context("listen for signals")?;
     let shown = if cli::is_interactive(globals) { Shown::Bar } else { Shown::Lines };
     // How many rows there will be, as far as it is told; for the bar alone.
     let mut about = None;
     let mut wanted = None;
-    let source = match (&list, export::get(args, place, &info, shown, &stop).await?) {
+    let exported = export::get(args, &place, &info, shown, &stop).await?;
+    // An export takes minutes or hours, longer than anybody's patience with a lease table.
+    let place = &Place { leases: super::leases(&place.sdk, place.leases.name()), ..place };
+    let table = &place.settings.table.name;
+    let source = match (&list, exported) {
         (_, Some(Got::Export { location, rows })) => {
             about = Some(rows);
             Source::Export { location }
@@ -85,12 +68,19 @@ pub(super) async fn run(args: &StartArgs, place: &Place, globals: &Globals) -> a
             Err(problem) => return cli::usage(anyhow::Error::msg(problem).as_ref()),
         },
     };
+    let made = if let (true, Source::Export { location }) = (args.export, &source) { Some(location.clone()) } else { None };
     let request = args.request(source, &place.settings.snapshot);
     let now = clock::unix_seconds();
-    let id = match &wanted {
-        Some((store, keys)) => snapshot::start_for_keys(&place.leases, store, table, keys, request, now).await?,
-        None => snapshot::start(&place.leases, request, now).await?,
+    let asked = match &wanted {
+        Some((store, keys)) => snapshot::start_for_keys(&place.leases, store, table, keys, request, now).await,
+        None => snapshot::start(&place.leases, request, now).await,
     };
+    let id = asked.with_context(|| match made {
+        Some(export) => {
+            format!("ask for a snapshot; the export is complete, and `headwater snapshot start --from-export {export}` reads it")
+        }
+        None => "ask for a snapshot".to_owned(),
+    })?;
     if args.wait { follow(place, &id, about, shown, &stop, globals).await } else { tell(place, &id, &before, globals).await }
 }
 
@@ -120,7 +110,10 @@ async fn follow(
         None => table::item_count(&Client::new(&place.sdk), &place.settings.table.name).await.ok(),
     };
     let leases = LeaseTable::new(&place.sdk, place.leases.name(), stop.clone());
-    let (view, exit) = match wait(&leases, id, about, shown, stop).await? {
+    let waited = wait(&leases, id, about, shown, stop).await;
+    let waited =
+        waited.with_context(|| format!("wait for snapshot {id}, which goes on: `headwater snapshot status {id}` shows how far it is"));
+    let (view, exit) = match waited? {
         Waited::Ended(view) => {
             let exit = exit_of(view.state);
             (view, exit)
@@ -162,28 +155,6 @@ fn read_list(path: &Path) -> anyhow::Result<(String, String)> {
     Ok((name, text))
 }
 
-async fn describe(place: &Place) -> anyhow::Result<TableInfo> {
-    let table = &place.settings.table.name;
-    let api = TableStreams::new(&place.sdk, table.as_str(), ServiceClock::new(WallClock::system()));
-    let described = retry(RetryPolicy::START_UP, &CancellationToken::new(), || api.table()).await;
-    described.map_err(|error: AwsError| match error.failure {
-        Failure::NotFound => anyhow::Error::new(error)
-            .context(format!("table '{table}' does not exist: correct table.name, AWS_REGION or AWS_ENDPOINT_URL_DYNAMODB")),
-        _ => anyhow::Error::new(error).context(format!("describe table '{table}'")),
-    })
-}
-
-/// Whether somebody reads the stream, or has begun to: then leases say from where, and no change of the time to come is lost.
-fn secured(table: &str, application: &str, info: &TableInfo, contents: &Contents) -> Result<(), NotSecured> {
-    if !info.stream.as_ref().is_some_and(|stream| stream.enabled) {
-        return Err(NotSecured::NoStream(table.to_owned()));
-    }
-    if contents.leases.iter().all(|lease| lease.checkpoint == Checkpoint::ShardEnd) {
-        return Err(NotSecured::NoLeases { table: table.to_owned(), application: application.to_owned() });
-    }
-    Ok(())
-}
-
 /// The lake, and the columns that the workers have given it.
 async fn lake(place: &Place) -> anyhow::Result<(LakeStore, TableSchema)> {
     let settings = &place.settings.lake;
@@ -214,45 +185,8 @@ fn what_is_next(view: &View, contents: &Contents) -> String {
 mod tests {
     use super::*;
     use crate::cli::snapshot::view;
-    use crate::event::{AttributeType, ShardId};
-    use crate::lease::Lease;
+    use crate::event::ShardId;
     use crate::lease::gap::{Gap, GapKind};
-    use crate::stream::{StreamArn, StreamInfo, View as Images};
-
-    fn table(enabled: bool) -> TableInfo {
-        let stream = StreamInfo { arn: StreamArn::new("arn"), enabled, retention: 86_400 };
-        TableInfo { keys: vec![("id".into(), AttributeType::S)], stream: Some(stream), view: Images::NewAndOldImages }
-    }
-
-    fn leases(checkpoint: Checkpoint) -> Contents {
-        let lease = Lease {
-            shard: ShardId::new("s"),
-            stream: StreamArn::new("arn"),
-            parents: Vec::new(),
-            owner: None,
-            counter: 0,
-            checkpoint,
-            last_sequence: None,
-            durable_through: None,
-            found_at: None,
-            done_at: None,
-            segment: None,
-        };
-        Contents { leases: vec![lease], ..Contents::default() }
-    }
-
-    #[test]
-    fn a_snapshot_needs_somebody_who_keeps_the_changes_made_meanwhile() {
-        let check = |info: &TableInfo, contents: &Contents| {
-            secured("orders", "headwater-orders", info, contents).map_err(|error| error.to_string())
-        };
-        assert_eq!(check(&table(true), &leases(Checkpoint::TrimHorizon)), Ok(()), "a lease without an owner keeps its place too");
-        let nobody = check(&table(true), &Contents::default()).unwrap_err();
-        assert!(nobody.contains("'headwater-orders'") && nobody.contains("Start `headwater run` first"), "{nobody}");
-        assert_eq!(check(&table(true), &leases(Checkpoint::ShardEnd)), Err(nobody), "what is read to its end keeps nothing");
-        let disabled = check(&table(false), &leases(Checkpoint::TrimHorizon)).unwrap_err();
-        assert!(disabled.contains("NEW_AND_OLD_IMAGES"), "{disabled}");
-    }
 
     #[test]
     fn the_exit_code_says_how_the_snapshot_ended() {

@@ -8,6 +8,7 @@ use crate::clock::rfc3339;
 use crate::lease::snapshot::{Cause, ReadBudget, Snapshot, Source, State};
 use crate::lease::table::Contents;
 use crate::lease::{Checkpoint, Lease};
+use crate::snapshot::SnapshotProgress;
 
 /// Where a snapshot stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,7 +26,7 @@ pub(in crate::cli) struct View {
     started_at: Option<String>,
     completed_at: Option<String>,
     ended_at: Option<String>,
-    pub(super) rows: u64,
+    pub(in crate::cli) rows: u64,
     pub(super) read_units: f64,
     pub(super) segments: u32,
     pub(super) segments_done: u32,
@@ -46,18 +47,7 @@ impl View {
     /// The snapshot, with what its segments tell while it runs.
     pub(in crate::cli) fn of(snapshot: &Snapshot, contents: &Contents) -> Self {
         let request = &snapshot.request;
-        let running = snapshot.state == State::Running;
-        let (mut rows, mut half_units, mut done) = (0, 0, 0);
-        for segment in segments_of(&snapshot.id, contents) {
-            let progress = segment.segment.as_ref();
-            rows += progress.map_or(0, |progress| progress.rows);
-            half_units += progress.map_or(0, |progress| progress.half_units);
-            done += u32::from(segment.checkpoint == Checkpoint::ShardEnd);
-        }
-        if !running {
-            (rows, half_units) = (snapshot.rows, snapshot.half_units);
-        }
-        let read_whole = matches!(snapshot.state, State::Completing | State::Completed);
+        let SnapshotProgress { snapshot, segments_done } = SnapshotProgress::of(snapshot, contents);
         Self {
             id: snapshot.id.clone(),
             state: snapshot.state,
@@ -71,10 +61,10 @@ impl View {
             started_at: snapshot.started_at.map(rfc3339),
             completed_at: snapshot.completed_at.map(rfc3339),
             ended_at: snapshot.ended_at.map(rfc3339),
-            rows,
-            read_units: units(half_units),
+            rows: snapshot.rows,
+            read_units: units(snapshot.half_units),
             segments: snapshot.segments,
-            segments_done: if read_whole { snapshot.segments } else { done },
+            segments_done,
             problem: snapshot.problem.clone(),
         }
     }
@@ -167,10 +157,10 @@ impl View {
     }
 }
 
-/// Snapshots of the table, the latest first. Their ids begin with the time.
+/// Snapshots of the table, the one that was asked for last first.
 pub(super) fn latest_first(contents: &Contents) -> Vec<View> {
     let mut views: Vec<View> = contents.snapshots.iter().map(|snapshot| View::of(snapshot, contents)).collect();
-    views.sort_by(|a, b| b.id.cmp(&a.id));
+    views.sort_by(|a, b| (&b.requested_at, &b.id).cmp(&(&a.requested_at, &a.id)));
     views
 }
 

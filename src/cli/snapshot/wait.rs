@@ -50,8 +50,13 @@ pub(in crate::cli) async fn wait(
     let mut progress = Progress::new(shown);
     let begun = Instant::now();
     let mut pace = Pace::default();
+    let mut last = None;
     let ended = loop {
-        let contents = leases.read().await?;
+        let contents = match (leases.read().await, last.take()) {
+            (Ok(contents), _) => contents,
+            (Err(_), Some(view)) if stop.is_cancelled() => break Waited::Stopped(view),
+            (Err(error), _) => return Err(error.into()),
+        };
         let Some(snapshot) = contents.snapshots.iter().find(|snapshot| snapshot.id == id) else {
             return Err(NoSuchSnapshot { id: id.to_owned(), application: leases.name().to_owned() }.into());
         };
@@ -65,6 +70,7 @@ pub(in crate::cli) async fn wait(
             () = tokio::time::sleep(POLL) => {}
             () = stop.cancelled() => break Waited::Stopped(view),
         }
+        last = Some(view);
     };
     progress.finish();
     Ok(ended)
@@ -113,7 +119,7 @@ impl Pace {
 
 /// What the bar says beside itself.
 fn message(view: &View, pace: &Pace, of: Option<u64>) -> String {
-    let mut text = view::name(view.state).to_owned();
+    let mut text = format!("{}  {}", view.id, view::name(view.state));
     match view.state {
         State::Requested => text.push_str(": no worker has begun it yet"),
         State::Running => {

@@ -1,12 +1,11 @@
 //! `headwater verify --repair`: a snapshot of the keys that differ.
 
 use anyhow::Context as _;
-use tokio_util::sync::CancellationToken;
 
+use crate::cli::snapshot::{self as command, secured};
 use crate::config::Settings;
 use crate::lake::LakeStore;
 use crate::lease::snapshot::{Cause, Request, Source};
-use crate::lease::table::LeaseTable;
 use crate::table::Key;
 use crate::{aws, clock, snapshot};
 
@@ -14,7 +13,8 @@ use crate::{aws, clock, snapshot};
 pub(super) async fn request(settings: &Settings, keys: &[Key]) -> anyhow::Result<String> {
     let sdk = aws::sdk_config().await;
     let (table, lake) = (&settings.table.name, &settings.lake);
-    let leases = LeaseTable::new(&sdk, &settings.lease.application, CancellationToken::new());
+    let leases = command::leases(&sdk, &settings.lease.application);
+    secured::secured(&sdk, table, &leases).await?;
     let store = LakeStore::connect(&lake.location, lake.kms_key.as_deref(), Some(&sdk))?;
     let request = Request {
         source: Source::Keys { count: keys.len() as u64 },

@@ -14,9 +14,6 @@ use crate::route::{Progress, RouteError, ShardWriter};
 use crate::stream::IteratorStart;
 use crate::stream::reader::{RawPage, ShardReader};
 
-/// The first row of a snapshot comes at least this long after the snapshot's start, which lies before it by more than that (in seconds).
-const ROWS_BEHIND_START: i64 = 60;
-
 /// Where the work on a shard stands.
 pub(super) struct ShardProgress<'t> {
     pub(super) task: &'t ShardTask,
@@ -73,8 +70,8 @@ impl ShardProgress<'_> {
                 },
                 here => here,
             };
-            if let Record::Marker { position, snapshot, started_at, part } = record {
-                match self.announced(position, &snapshot, started_at, part).await? {
+            if let Record::Marker { position, snapshot, part } = record {
+                match self.announced(position, &snapshot, part).await? {
                     Flushed::Whole => continue,
                     Flushed::Rewound => return Ok(Next::Page),
                     Flushed::Lost => return Ok(Next::Lost),
@@ -117,9 +114,10 @@ impl ShardProgress<'_> {
     async fn record(&mut self, record: Record<'_>) -> Result<Progress, ConsumerError> {
         match record {
             Record::Change { position, time, event } => self.change(position, time, &event).await,
+            // What is elsewhere was fetched before, and markers are dealt with by `announced`.
             Record::Elsewhere { position, .. } | Record::Marker { position, .. } => {
-                Err(AwsError::of("GetRecords", Failure::Invalid, format!("the change at {position} leads from one place to the next"))
-                    .into())
+                let problem = format!("the claim of the change at {position} holds no change");
+                Err(AwsError::of("GetRecords", Failure::Invalid, problem).into())
             }
             Record::Void { position } => {
                 self.pass(position);
@@ -147,17 +145,15 @@ impl ShardProgress<'_> {
 
     /// A part of a snapshot stands before this record: once it is durable, that is noted where the snapshot is completed. A record that is read
     /// again is noted again, which changes nothing.
-    async fn announced(&mut self, position: Position, snapshot: &str, started_at: i64, part: Part) -> Result<Flushed, ConsumerError> {
+    ///
+    /// No row was sent before this stage had secured its position, so none stands before where it began to read.
+    async fn announced(&mut self, position: Position, snapshot: &str, part: Part) -> Result<Flushed, ConsumerError> {
         let flushed = self.flush().await?;
         if flushed != Flushed::Whole {
             return Ok(flushed);
         }
-        if self.not_before.is_some_and(|wanted| wanted > started_at + ROWS_BEHIND_START) {
-            tracing::warn!(shard = %self.shard, snapshot, "this stage began to read amid the snapshot, which cannot complete: start another one");
-        } else {
-            self.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
-            tracing::info!(shard = %self.shard, snapshot, "every row of the snapshot that belongs to this shard is durable");
-        }
+        self.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
+        tracing::info!(shard = %self.shard, snapshot, "every row of the snapshot that belongs to this shard is durable");
         self.pass(position);
         Ok(Flushed::Whole)
     }

@@ -9,6 +9,9 @@ use crate::lease::item::{self, Item};
 use crate::lease::snapshot::Snapshot;
 use crate::retry::{RetryPolicy, retry};
 
+/// A gap that is found again so many seconds later is another one at the same place: nothing is lost from a stream before it is a day old.
+const AGAIN: i64 = 12 * 3600;
+
 /// How moving a snapshot on ended. Losing is an outcome, not an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Move {
@@ -64,11 +67,22 @@ impl LeaseTable {
         }
     }
 
-    /// Enters a gap into the ledger; one that is there already is left as it is, unless it is closed: changes were lost once more.
+    /// Enters a gap into the ledger. One that is there already is left as it is, unless it is closed or was found [`AGAIN`] ago: then changes were
+    /// lost once more, and with them perhaps rows of a snapshot that began meanwhile.
     pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
         let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
         item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
-        self.put_if(item, "attribute_not_exists(leaseKey) OR attribute_exists(closedAt)").await
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let put = put.condition_expression("attribute_not_exists(leaseKey) OR attribute_exists(closedAt) OR foundAt < :before");
+        let put = put.expression_attribute_values(":before", AttributeValue::N((gap.found_at - AGAIN).to_string()));
+        let written = retry(RetryPolicy::SERVICE, &self.stop, || {
+            let put = put.clone();
+            async move { put.send().await.map_err(|error| AwsError::new("PutItem", &self.name, &error)) }
+        });
+        match written.await {
+            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Notes that a snapshot brought back what was lost in a gap, unless the gap was closed or found once more meanwhile.

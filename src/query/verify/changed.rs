@@ -13,16 +13,16 @@ use super::{VerifyError, VerifyProgress, lookup};
 use crate::query::{QueryError, Session};
 use crate::table::Key;
 
-/// Compares the changed keys. `seen` is told of each.
+/// Compares the changed keys. `seen` is told of each. Returns the id of the snapshot since which they are compared.
 pub(super) async fn compare(
     dynamo: &Client,
     session: &Session,
     progress: &impl Fn(VerifyProgress),
     tally: &mut Tally,
     mut seen: impl FnMut(&Key),
-) -> Result<(), VerifyError> {
+) -> Result<String, VerifyError> {
     let schema = session.schema();
-    let Some(heard_of) = session.since_whole().await? else {
+    let Some((whole, heard_of)) = session.since_whole().await? else {
         return Err(VerifyError::NoSnapshot { table: schema.table.clone() });
     };
     let mut keys = 0;
@@ -42,5 +42,5 @@ pub(super) async fn compare(
         keys += words.len() as u64;
         progress(VerifyProgress::Changed { keys });
     }
-    Ok(())
+    Ok(whole.snapshot_id)
 }

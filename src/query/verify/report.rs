@@ -121,7 +121,7 @@ pub struct Report {
     pub table: String,
     /// What was compared.
     pub scope: Scope,
-    /// The latest complete snapshot of the whole table when the verification began; none if the lake has none.
+    /// The latest complete snapshot of the whole table, since which changes were compared if that was asked for; none if the lake has none.
     pub snapshot: Option<String>,
     /// When the verification began, by this machine's clock.
     #[serde(serialize_with = "rfc3339")]

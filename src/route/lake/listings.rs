@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use crate::event::{Position, ShardId};
 use crate::lake::{ChangeKey, HourPartition, Lake, LakeError};
 
-/// Hours whose listing is kept: this hour's changes, late ones of the hour before, and the rows of two snapshots.
-const MOST: usize = 4;
+/// Hours whose listing is kept, the one that was used last first: those of changes and of the starts of many snapshots and exports at once.
+const MOST: usize = 64;
 
 /// The hours that a record may lie in.
 #[derive(Debug, Clone, Copy)]

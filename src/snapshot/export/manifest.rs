@@ -28,8 +28,8 @@ pub(super) enum Kind {
 /// What is needed of `manifest-summary.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Summary {
-    pub(super) arn: String,
     pub(super) table: String,
+    pub(super) table_id: Option<String>,
     pub(super) kind: Kind,
     /// The time whose table the rows show, in seconds since the epoch, rounded down.
     pub(super) shows: i64,
@@ -53,8 +53,8 @@ pub(super) struct DataFile {
 #[serde(rename_all = "camelCase")]
 struct RawSummary {
     version: String,
-    export_arn: String,
     table_arn: String,
+    table_id: Option<String>,
     export_time: Option<String>,
     export_to_time: Option<String>,
     export_type: Option<String>,
@@ -103,7 +103,7 @@ impl Summary {
         let table = raw.table_arn.rsplit_once("table/").map(|(_, table)| table.to_owned());
         Ok(Self {
             table: table.ok_or_else(|| format!("its tableArn '{}' names no table", raw.table_arn))?,
-            arn: raw.export_arn,
+            table_id: raw.table_id,
             kind,
             shows: time.as_second(),
             items: raw.item_count,
@@ -190,6 +190,7 @@ mod tests {
     fn the_first_version_knows_full_exports_only() {
         let summary = summary(&[]).unwrap();
         assert_eq!((summary.kind, summary.table.as_str(), summary.items), (Kind::Full, "orders", 8));
+        assert_eq!(summary.table_id.as_deref(), Some("12345a12"));
         assert_eq!(summary.shows, "2026-11-20T07:28:34Z".parse::<Timestamp>().unwrap().as_second(), "rounded down");
     }
 

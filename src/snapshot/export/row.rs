@@ -43,14 +43,24 @@ pub(super) fn row<'l>(line: &'l [u8], kind: Kind, schema: &TableSchema) -> Row<'
         Err(error) => return Row::Poison { raw: String::from_utf8_lossy(line), reason: format!("the line is not UTF-8: {error}") },
     };
     let parsed = match kind {
-        Kind::Full => serde_json::from_str(text).map(|FullLine { item }| Row::Item(item)).map_err(|error| error.to_string()),
+        Kind::Full => serde_json::from_str(text).map(|FullLine { item }| Row::Item(item)).map_err(|error| reason(&error)),
         Kind::Incremental => incremental(text, schema),
     };
     parsed.unwrap_or_else(|reason| Row::Poison { raw: Cow::Borrowed(text), reason })
 }
 
+/// What is wrong with a line, without its values: reasons are logged, and payloads are not.
+fn reason(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "is not what such a line has",
+        serde_json::error::Category::Eof => "is missing: the line ends too early",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not JSON",
+    };
+    format!("what stands at column {} {what}", error.column())
+}
+
 fn incremental<'l>(text: &'l str, schema: &TableSchema) -> Result<Row<'l>, String> {
-    let line: IncrementalLine<Item<'l>> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let line: IncrementalLine<Item<'l>> = serde_json::from_str(text).map_err(|error| reason(&error))?;
     match line.new_image {
         Some(item) => Ok(Row::Item(item)),
         None => Key::of_item(schema, &line.keys).map(Row::Absent).map_err(|error| error.to_string()),

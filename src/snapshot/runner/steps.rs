@@ -1,12 +1,14 @@
 //! What brings a snapshot from one state to the next.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::delivered::Delivered;
 use super::{Next, Runner, of};
-use crate::lake::Marker;
 use crate::lake::marker::cover_everything;
-use crate::lease::gap::Gap;
+use crate::lake::{HourPartition, Marker};
 use crate::lease::snapshot::{SegmentProgress, Snapshot, Source, State};
 use crate::lease::table::{Contents, Move};
 use crate::lease::{Checkpoint, Lease};
@@ -23,28 +25,24 @@ use crate::stream::StreamArn;
 const ANNOUNCE_AFTER: u32 = 2;
 
 impl Runner {
-    pub(super) async fn step<'g>(
-        &mut self,
-        snapshot: &Snapshot,
-        contents: &Contents,
-        gaps: impl Iterator<Item = &'g Gap> + Clone + Send,
-    ) -> Result<Next, SegmentError> {
+    pub(super) async fn step(&mut self, snapshot: &Snapshot, contents: &Contents, delivered: &Delivered) -> Result<Next, SegmentError> {
         match snapshot.state {
-            State::Requested => self.begin(snapshot, &contents.leases, gaps).await,
+            State::Requested => self.begin(snapshot, contents, delivered).await,
             State::Running => self.oversee(snapshot, &contents.segments).await,
             State::Completing => self.complete(snapshot).await,
             State::Completed | State::Cancelled | State::Failed => Ok(Next::Later),
         }
     }
 
-    /// Begins a snapshot once the stream's position is secured and nothing that was lost can lie above its rows.
-    async fn begin<'g>(
-        &mut self,
-        snapshot: &Snapshot,
-        leases: &[Lease],
-        gaps: impl Iterator<Item = &'g Gap> + Clone + Send,
-    ) -> Result<Next, SegmentError> {
-        let clock = &self.context.clock;
+    /// Begins a snapshot once the stream's position is secured, the deliver stage's too, and nothing that was lost can lie above its rows.
+    async fn begin(&mut self, snapshot: &Snapshot, contents: &Contents, delivered: &Delivered) -> Result<Next, SegmentError> {
+        if !delivered.is_secured() {
+            if self.told.insert(snapshot.id.clone()) {
+                tracing::warn!(snapshot = snapshot.id, "the snapshot waits for the deliver stage, which has no position on its stream yet");
+            }
+            return Ok(Next::Soon);
+        }
+        let (clock, gaps) = (&self.context.clock, contents.gaps.iter().chain(delivered.gaps()));
         // An export's rows are as old as it is: waiting does not bring them above a gap.
         let is_export = matches!(snapshot.request.source, Source::Export { .. });
         if !is_export && plan::start(clock.unix_seconds(), gaps.clone()).is_none() {
@@ -52,10 +50,13 @@ impl Runner {
         }
         let stream = retry(RetryPolicy::SERVICE, &self.shared.draining, || self.context.stream.current()).await?;
         // Shards that are found later begin at their trim horizon once there is one lease.
-        if leases.iter().all(|lease| lease.stream != stream.arn) {
+        if contents.leases.iter().all(|lease| lease.stream != stream.arn) {
             return Ok(Next::Soon);
         }
         let extent = retry(RetryPolicy::SERVICE, &self.shared.draining, || self.sources.extent(snapshot)).await?;
+        if let Some(exported) = extent.started_at {
+            self.check_export(exported, contents).await?;
+        }
         let Some(started_at) = extent.started_at.or_else(|| plan::start(clock.unix_seconds(), gaps)) else { return Ok(Next::Soon) };
         let begun = self.context.leases.advance(snapshot, |snapshot| {
             snapshot.state = State::Running;
@@ -68,6 +69,28 @@ impl Runner {
             self.create_missing(&snapshot, &[]).await?;
         }
         Ok(Next::AtOnce)
+    }
+
+    /// Whether the stream was followed since an export was made: what changed in between is in the lake then, or the ledger tells that it is not.
+    /// Either leases are as old, or the lake has something that is older.
+    async fn check_export(&self, start: i64, contents: &Contents) -> Result<(), SegmentError> {
+        let refuse = |problem: &str| {
+            let doing = format!("take an export that shows the table as of {}", crate::clock::rfc3339(start));
+            Err(SourceError::Broken { doing, problem: problem.to_owned() }.into())
+        };
+        let is_later = |other: &&Snapshot| other.state == State::Completed && other.whole && other.started_at.is_some_and(|at| at > start);
+        if let Some(later) = contents.snapshots.iter().find(is_later) {
+            return refuse(&format!("snapshot {} shows the whole table as of a later time, so the export would change nothing", later.id));
+        }
+        if contents.leases.iter().filter_map(|lease| lease.found_at).any(|found_at| found_at <= start) {
+            return Ok(());
+        }
+        let hour = HourPartition::containing(start)
+            .map_err(|error| SourceError::Broken { doing: "take an export".to_owned(), problem: error.to_string() })?;
+        if self.context.lake.has_hours_before(hour).await? {
+            return Ok(());
+        }
+        refuse("the stream was not followed then, so changes made since would be missing: export the table now (--export)")
     }
 
     /// Sees to it that every segment has a lease, and notices when all are done.
@@ -101,9 +124,13 @@ impl Runner {
 
     async fn create_missing(&self, snapshot: &Snapshot, segments: &[&Lease]) -> Result<bool, SegmentError> {
         let mut created = false;
+        let known: BTreeSet<&str> = segments.iter().map(|lease| lease.shard.as_str()).collect();
+        if known.len() == snapshot.segments as usize {
+            return Ok(false);
+        }
         for number in 0..snapshot.segments {
             let shard = snapshot.segment(number);
-            if segments.iter().any(|lease| lease.shard == shard) {
+            if known.contains(shard.as_str()) {
                 continue;
             }
             let segment = SegmentProgress { snapshot: snapshot.id.clone(), cursor: None, rows: 0, half_units: 0 };
@@ -153,12 +180,12 @@ impl Runner {
         let is_there = match arrival {
             _ if mutant::armed(Mutant::MarkerBeforeRows) => true,
             Arrival::Landed => true,
-            Arrival::Noted => cover_everything(&self.context.lake.parts(&snapshot.id).await?),
+            Arrival::Noted => self.is_delivered(snapshot).await?,
             Arrival::Within(time) => self.context.clock.unix_seconds() - completed_at > i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         };
-        // Read anew, whatever is there: a part that is noted may stand behind a gap that was found meanwhile.
-        let delivered = self.delivered_gaps().await?;
-        if let Some(gap) = plan::swallowed(snapshot, &delivered) {
+        // Read behind the parts: one that is noted may stand behind a gap that was found meanwhile.
+        let delivered = Delivered::read(self.context.delivered.as_ref()).await;
+        if let Some(gap) = plan::swallowed(snapshot, delivered.gaps()) {
             let problem = format!(
                 "rows of it may be among what was lost between Kinesis and the lake ({}, {}): start another one",
                 gap.kind.describe(),
@@ -167,7 +194,7 @@ impl Runner {
             self.give_up(snapshot, problem).await?;
             return Ok(Next::AtOnce);
         }
-        if !is_there {
+        if !is_there || matches!(delivered, Delivered::Unknown) {
             return Ok(Next::Soon);
         }
         let marker = Marker {
@@ -188,6 +215,17 @@ impl Runner {
             tracing::info!(snapshot = snapshot.id, rows = snapshot.rows, "the snapshot is complete");
         }
         Ok(Next::AtOnce)
+    }
+}
+
+impl Runner {
+    /// Whether the deliver stage has noted every part, and the rows had the time that they are on their way from there.
+    async fn is_delivered(&mut self, snapshot: &Snapshot) -> Result<bool, SegmentError> {
+        if !cover_everything(&self.context.lake.parts(&snapshot.id).await?) {
+            return Ok(false);
+        }
+        let since = self.noted.entry(snapshot.id.clone()).or_insert_with(Instant::now);
+        Ok(since.elapsed() >= self.context.after_delivery)
     }
 }
 
