@@ -154,7 +154,7 @@ impl Command {
     async fn run(self, globals: &Globals) -> anyhow::Result<Exit> {
         match self {
             #[cfg(all(feature = "embedded", feature = "sql"))]
-            Self::Demo(args) => demo::run(args, globals).await,
+            Self::Demo(args) => Box::pin(demo::run(args, globals)).await,
             Self::Init(args) => init::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
             Self::Snapshot(args) => snapshot::run(args, globals).await,

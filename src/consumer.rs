@@ -69,11 +69,12 @@ pub enum ConsumerError {
     },
     /// Changes are lost, and `on_gap` is `stop`.
     #[error(
-        "shard {}: {}. The gap is recorded (see `headwater status`); set stream.on_gap = \"continue\" to read on with what there is",
+        "shard {}: {}. The gap is recorded (see `headwater status`); set stream.on_gap to \"snapshot\" to read on and bring back \
+         what was lost by a snapshot, or to \"continue\" to read on with what there is",
         .0.origin,
         .0.kind.describe()
     )]
-    Gap(Gap),
+    Gap(Box<Gap>),
     /// A task of this process ended in a way that it cannot.
     #[error("the task of a shard ended unexpectedly: {0}")]
     Task(#[from] JoinError),
@@ -157,7 +158,7 @@ impl Context {
             _ if gap.kind == GapKind::OrderBroken => Ok(()),
             // The snapshot is begun by whoever sees the open gap.
             OnGap::Continue | OnGap::Snapshot => Ok(()),
-            OnGap::Stop => Err(ConsumerError::Gap(gap)),
+            OnGap::Stop => Err(ConsumerError::Gap(Box::new(gap))),
         }
     }
 }

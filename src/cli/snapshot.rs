@@ -165,7 +165,9 @@ async fn list(place: &Place, output: Output) -> anyhow::Result<Exit> {
     } else if views.is_empty() {
         println!("no snapshot was ever asked for: `headwater snapshot start` does");
     } else {
-        views.iter().for_each(|view| println!("{}", view.line()));
+        for view in views {
+            println!("{}", view.line());
+        }
     }
     Ok(Exit::Success)
 }

@@ -90,7 +90,7 @@ fn snapshot_table(snapshots: &[Marker]) -> Result<Arc<dyn TableProvider>> {
         instant(|snapshot| snapshot.started_at),
         instant(|snapshot| snapshot.completed_at),
         Arc::new(Int64Array::from_iter_values(rows)),
-        Arc::new(BooleanArray::from_iter(snapshots.iter().map(|snapshot| Some(snapshot.whole)))),
+        Arc::new(snapshots.iter().map(|snapshot| Some(snapshot.whole)).collect::<BooleanArray>()),
     ];
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))

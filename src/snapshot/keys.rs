@@ -20,7 +20,7 @@ pub(super) struct Keys {
     reader: TableReader,
     schema: Arc<TableSchema>,
     consistent: bool,
-    keys: Vec<Key>,
+    listed: Vec<Key>,
 }
 
 /// Writes the list of keys that a snapshot is to read. May be repeated.
@@ -56,7 +56,7 @@ impl Keys {
             }
         })?;
         let keys = parse(&list, lake.schema().keys.len()).map_err(|problem| SourceError::Broken { doing: doing(), problem })?;
-        Ok(Self { reader, schema: Arc::clone(lake.schema()), consistent, keys })
+        Ok(Self { reader, schema: Arc::clone(lake.schema()), consistent, listed: keys })
     }
 
     /// Items of these keys, by key.
@@ -92,12 +92,12 @@ impl Keys {
 #[async_trait]
 impl RowSource for Keys {
     async fn page(&self, _: u32, after: Option<&Cursor>, most: Option<u32>) -> Result<Box<dyn RowPage>, SourceError> {
-        let start = after.map_or(Ok(0), line)?.min(self.keys.len());
+        let start = after.map_or(Ok(0), line)?.min(self.listed.len());
         let most = most.map_or(BATCH_KEYS, |most| usize::try_from(most).unwrap_or(BATCH_KEYS).clamp(1, BATCH_KEYS));
-        let end = start.saturating_add(most).min(self.keys.len());
-        let keys = self.keys[start..end].to_vec();
+        let end = start.saturating_add(most).min(self.listed.len());
+        let keys = self.listed[start..end].to_vec();
         let (found, half_units) = self.get(&keys).await?;
-        let next = (end < self.keys.len()).then(|| Cursor(end.to_string()));
+        let next = (end < self.listed.len()).then(|| Cursor(end.to_string()));
         Ok(Box::new(KeysPage { keys, found, next, half_units }))
     }
 

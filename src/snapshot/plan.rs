@@ -77,10 +77,10 @@ pub fn request_for<'g>(
     let mut open: Vec<&Gap> = gaps.filter(|gap| gap.is_open() && gap.kind != GapKind::OrderBroken && !will_close(gap)).collect();
     open.sort_by(|a, b| (a.found_at, &a.key).cmp(&(b.found_at, &b.key)));
     let latest = open.last()?.found_at;
-    let named: String = open.iter().map(|gap| format!("{}@{}\n", gap.key, gap.found_at)).collect();
+    let named: Vec<String> = open.iter().map(|gap| format!("{}@{}", gap.key, gap.found_at)).collect();
     let request =
         Request { source: Source::Table, cause: Cause::Gap, consistent: settings.consistent, segments: None, budget: None, limit: None };
-    Some(requested(id(latest, &sha256_hex(named)), request, now))
+    Some(requested(id(latest, &sha256_hex(named.join("\n"))), request, now))
 }
 
 /// A snapshot that nobody has begun yet.

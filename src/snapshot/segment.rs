@@ -305,18 +305,14 @@ impl Reading<'_> {
                 return Ok(step);
             }
         }
-        match page.next() {
-            Some(cursor) => {
-                self.pages.push_back(PageEnd { number: self.read, cursor: cursor.clone(), quarantined: self.quarantined });
-                self.cursor = Some(cursor);
-                // A page without rows is durable as it is.
-                self.save().await
-            }
-            None => {
-                self.ended = true;
-                Ok(Step::Taken)
-            }
-        }
+        let Some(cursor) = page.next() else {
+            self.ended = true;
+            return Ok(Step::Taken);
+        };
+        self.pages.push_back(PageEnd { number: self.read, cursor: cursor.clone(), quarantined: self.quarantined });
+        self.cursor = Some(cursor);
+        // A page without rows is durable as it is.
+        self.save().await
     }
 
     /// How many rows are still wanted; none when all are.

@@ -38,11 +38,11 @@ async fn take(writer: &mut dyn ShardWriter, first: u64, kinds: &[Kind]) {
 async fn objects(bench: &Bench) -> Vec<(String, Vec<u64>)> {
     let mut objects: Vec<(String, Vec<u64>)> = Vec::new();
     let mut rows = bench.rows().await;
-    rows.sort_by_key(|row| row.number());
+    rows.sort_by_key(super::bench::Row::number);
     let mut last = String::new();
     for row in rows {
         if row.object != last {
-            last = row.object.clone();
+            last.clone_from(&row.object);
             objects.push((row.hour().rsplit_once('=').unwrap().1.to_owned(), Vec::new()));
         }
         objects.last_mut().unwrap().1.push(row.number());

@@ -64,7 +64,9 @@ fn the_state_equals_the_table_wherever_a_completed_snapshot_began_after_the_last
     let runtime = runtime();
     let outcome = runner(50).run(&history(), |(floor, steps)| {
         let mut world = World::flooring_to(floor);
-        steps.iter().for_each(|step| world.step(step));
+        for step in &steps {
+            world.step(step);
+        }
         agrees(&runtime.block_on(world.current()), &world.truth())?;
 
         // Losses are over; what is written from now on is written while the snapshot that heals them reads.
@@ -81,7 +83,9 @@ fn what_a_snapshot_has_landed_changes_nothing_until_it_completes() {
     let runtime = runtime();
     let outcome = runner(20).run(&history(), |(floor, steps)| {
         let mut world = World::flooring_to(floor);
-        steps.iter().for_each(|step| world.step(step));
+        for step in &steps {
+            world.step(step);
+        }
         prop_assert_eq!(runtime.block_on(world.current()), runtime.block_on(world.current_without_the_unfinished()));
         Ok(())
     });

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{table, wait_until};
 
 pub(super) const TABLE: &str = "orders";
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Table, leases and lake outlive the workers of a test.
 pub(super) struct World {

@@ -31,18 +31,18 @@ const RATE: u32 = 200;
 pub(super) struct Healed {
     /// The objects that were deleted.
     deleted: Vec<String>,
-    /// The comparison after that.
-    damaged: Report,
+    /// The comparison before the snapshot.
+    before: Report,
     /// The snapshot.
     snapshot: View,
     /// The comparison after the snapshot.
-    healed: Report,
+    after: Report,
 }
 
 impl Healed {
     /// Whether the snapshot brought back what was lost.
     pub(super) fn proven(&self) -> bool {
-        self.healed.equal()
+        self.after.equal()
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Res
         deleted.push(path.display().to_string());
     }
     // Nothing is under way, so that no key will settle by itself.
-    let damaged = scene.verify(Duration::ZERO, 2).await?;
+    let before = scene.verify(Duration::ZERO, 2).await?;
 
     scene.say("\nTaking a snapshot of the table, while new orders are written.");
     let leases = LeaseTable::new(&scene.sdk, &scene.settings.lease.application, CancellationToken::new());
@@ -90,8 +90,8 @@ pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Res
     drained(&scene.watch, view.rows, || {}).await;
 
     scene.say("\nComparing again.");
-    let healed = scene.verify(VERIFY_DEADLINE, 10).await?;
-    Ok(Some(Healed { deleted, damaged, snapshot: view, healed }))
+    let after = scene.verify(VERIFY_DEADLINE, 10).await?;
+    Ok(Some(Healed { deleted, before, snapshot: view, after }))
 }
 
 /// The objects in a folder and below it, the oldest first: the names of partitions and positions are in the order of time, and the demo's stream

@@ -119,7 +119,7 @@ impl View {
         }
         match (self.state, &self.completed_at, &self.ended_at) {
             (State::Completing, Some(at), _) => {
-                line("read", &format!("{at}: every row is in the route; the marker follows when all are in the lake"))
+                line("read", &format!("{at}: every row is in the route; the marker follows when all are in the lake"));
             }
             (State::Completed, Some(read), Some(ended)) => line("completed", &format!("{ended}, rows complete {read}")),
             (_, _, Some(ended)) => line("ended", ended),

@@ -220,21 +220,29 @@ mod tests {
 
     fn pace(seen: &[(u64, u64)]) -> Pace {
         let mut pace = Pace::default();
-        seen.iter().for_each(|(at, rows)| pace.saw(seconds(*at), *rows));
+        for (at, rows) in seen {
+            pace.saw(seconds(*at), *rows);
+        }
         pace
     }
 
     #[test]
     fn the_bar_tells_rows_rate_cost_and_what_is_left() {
         let told = message(&view(State::Running), &pace(&[(0, 0), (10, 150)]), Some(1_000));
-        assert_eq!(told, "running  150 rows of about 1000  15 rows/s  8.5 read units  1 of 2 segments  57s left");
+        assert_eq!(
+            told,
+            "20261121T030000Z-3f9a1c2e  running  150 rows of about 1000  15 rows/s  8.5 read units  1 of 2 segments  57s left"
+        );
         let told = message(&view(State::Running), &pace(&[(0, 0)]), None);
-        assert_eq!(told, "running  150 rows  8.5 read units  1 of 2 segments", "nothing is guessed");
+        assert_eq!(told, "20261121T030000Z-3f9a1c2e  running  150 rows  8.5 read units  1 of 2 segments", "nothing is guessed");
     }
 
     #[test]
     fn what_is_not_reading_says_what_it_waits_for() {
-        assert_eq!(message(&view(State::Requested), &Pace::default(), Some(9)), "requested: no worker has begun it yet");
+        assert_eq!(
+            message(&view(State::Requested), &Pace::default(), Some(9)),
+            "20261121T030000Z-3f9a1c2e  requested: no worker has begun it yet"
+        );
         assert!(message(&view(State::Completing), &Pace::default(), Some(9)).ends_with("waiting until every row is in the lake"));
     }
 

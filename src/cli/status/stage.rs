@@ -1,6 +1,7 @@
 //! One stage's part of `headwater status`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -169,7 +170,7 @@ impl LedgerEntry {
         let closed: Vec<String> = closed_by.into_iter().chain(closed_at).collect();
         let known: Vec<String> = from.into_iter().chain(after).chain((!closed.is_empty()).then(|| closed.join(" "))).collect();
         if !known.is_empty() {
-            text.push_str(&format!("          {}\n", known.join(", ")));
+            let _ = writeln!(text, "          {}", known.join(", "));
         }
         text
     }

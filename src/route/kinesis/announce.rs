@@ -50,27 +50,27 @@ async fn round(shared: &Shared, snapshot: &Announcement<'_>, told: &mut HashSet<
             "the open shards that ListShards tells of do not share out the hash keys: wait until the stream is no longer being resharded";
         return Ok(Some(hint.to_owned()));
     }
-    let markers = shards.shards().filter(|(shard, _)| !told.contains(*shard)).map(|(shard, range)| marker(shared, snapshot, shard, range));
+    let markers = shards.shards().filter(|(id, _)| !told.contains(*id)).map(|(id, range)| marker(shared, snapshot, id, range));
     let markers: Vec<_> = markers.collect();
     let mut hint = None;
     for records in markers.chunks(MOST_RECORDS) {
         shared.counters.call();
         let answers = shared.api.put(records).await?;
         for (record, answer) in records.iter().zip(&answers) {
-            let Lane::Shard(shard) = &record.lane else { continue };
+            let Lane::Shard(meant) = &record.lane else { continue };
             match answer {
                 Answer::Taken(landed) => {
                     shared.counters.taken(record.data.len(), PAYLOAD_UNIT);
                     if went_elsewhere(record, answer) {
-                        hint = Some(format!("the marker for {shard} went to {landed}: see that ListShards tells of the stream's reshards"));
+                        hint = Some(format!("the marker for {meant} went to {landed}: see that ListShards tells of the stream's reshards"));
                     } else {
-                        told.insert(shard.clone());
+                        told.insert(meant.clone());
                     }
                 }
                 Answer::Refused { code, message } => {
                     shared.counters.retried(1);
                     hint =
-                        Some(format!("{shard} refuses records ({code}: {message}): add shards to the stream, or use an on-demand stream"));
+                        Some(format!("{meant} refuses records ({code}: {message}): add shards to the stream, or use an on-demand stream"));
                 }
             }
         }
@@ -78,18 +78,18 @@ async fn round(shared: &Shared, snapshot: &Announcement<'_>, told: &mut HashSet<
     Ok(hint)
 }
 
-fn marker(shared: &Shared, snapshot: &Announcement<'_>, shard: &ShardId, range: HashRange) -> PlannedRecord {
+fn marker(shared: &Shared, snapshot: &Announcement<'_>, meant: &ShardId, range: HashRange) -> PlannedRecord {
     let (start, end) = (range.start(), range.end());
     let marker = SnapshotEnd {
         snapshot_id: snapshot.id.to_owned(),
         time: snapshot.started_at,
-        shard: shard.as_str().to_owned(),
+        shard: meant.as_str().to_owned(),
         hash_range: (start.into(), end.into()),
     };
     let mut line = Vec::new();
     write_marker(&marker, shared.lake.schema(), &mut line);
     PlannedRecord {
-        lane: Lane::Shard(shard.clone()),
+        lane: Lane::Shard(meant.clone()),
         entries: Vec::new(),
         hash_keys: (start, start),
         data: Bytes::from(line),

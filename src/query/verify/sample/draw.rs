@@ -62,11 +62,15 @@ mod tests {
         let mut drawn = [0_u32; 20];
         for _ in 0..4000 {
             let mut reservoir = Reservoir::of(SampleSize::Keys(5));
-            (0..20).for_each(|thing| reservoir.offer(&mut lot, thing));
+            for thing in 0..20_usize {
+                reservoir.offer(&mut lot, thing);
+            }
             assert!(!reservoir.has_all());
             let kept = reservoir.into_kept();
             assert_eq!(kept.len(), 5);
-            kept.into_iter().for_each(|thing: usize| drawn[thing] += 1);
+            for thing in kept {
+                drawn[thing] += 1;
+            }
         }
         // A quarter of 4,000, with a standard deviation of 27.
         assert!(drawn.iter().all(|times| (880..1120).contains(times)), "{drawn:?}");
