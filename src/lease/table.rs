@@ -2,6 +2,7 @@
 
 mod snapshots;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -21,6 +22,8 @@ use crate::aws::{AwsError, Failure};
 use crate::retry::{RetryPolicy, retry};
 pub use snapshots::Move;
 
+/// How often a table of several pages is read before it counts as too restless.
+const MOST_LOOKS: u32 = 10;
 /// A new on-demand table is usable within seconds.
 const CREATION_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -143,9 +146,31 @@ impl LeaseTable {
         }
     }
 
-    /// Everything in it, read consistently.
+    /// Everything in it, read consistently, as of one moment as far as it concerns which items there are.
+    ///
+    /// The pages of a Scan are read one after another, so that it may find a shard's lease and not its parent's, although that was created
+    /// first. When there are several pages everything is read until the same items are found twice: those are there in between.
     pub async fn read(&self) -> Result<Contents, AwsError> {
-        let mut contents = Contents::default();
+        let (mut items, pages) = self.scan().await?;
+        if pages > 1 {
+            for looks in 1.. {
+                let again = self.scan().await?.0;
+                let is_same = keys(&items) == keys(&again);
+                items = again;
+                if is_same {
+                    break;
+                }
+                if looks == MOST_LOOKS {
+                    let problem = format!("items come and go in the lease table '{}' faster than it can be read", self.name);
+                    return Err(AwsError::of("Scan", Failure::Unavailable, problem));
+                }
+            }
+        }
+        self.contents(items)
+    }
+
+    async fn scan(&self) -> Result<(Vec<Item>, usize), AwsError> {
+        let (mut items, mut pages) = (Vec::new(), 0);
         let mut start: Option<Item> = None;
         loop {
             let page = retry(RetryPolicy::SERVICE, &self.stop, || async {
@@ -153,25 +178,31 @@ impl LeaseTable {
                 scan.send().await.map_err(|error| AwsError::new("Scan", &self.name, &error))
             })
             .await?;
-            for item in page.items.unwrap_or_default() {
-                let problem =
-                    |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
-                // KCL: no entityType means a lease. Types that are not ours to read are left alone.
-                match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
-                    None | Some(item::LEASE) => contents.leases.push(item::from_item(item).map_err(problem)?),
-                    Some(item::SEGMENT) => contents.segments.push(item::from_item(item).map_err(problem)?),
-                    Some(item::SNAPSHOT) => {
-                        contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?);
-                    }
-                    Some(item::GAP) => contents.gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
-                    Some(_) => {}
-                }
-            }
+            items.extend(page.items.unwrap_or_default());
+            pages += 1;
             start = page.last_evaluated_key;
             if start.is_none() {
-                return Ok(contents);
+                return Ok((items, pages));
             }
         }
+    }
+
+    fn contents(&self, items: Vec<Item>) -> Result<Contents, AwsError> {
+        let problem = |problem: String| AwsError::of("Scan", Failure::Invalid, format!("in lease table '{}': {problem}", self.name));
+        let mut contents = Contents::default();
+        for item in items {
+            // KCL: no entityType means a lease. Types that are not ours to read are left alone.
+            match item.get("entityType").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
+                None | Some(item::LEASE) => contents.leases.push(item::from_item(item).map_err(problem)?),
+                Some(item::SEGMENT) => contents.segments.push(item::from_item(item).map_err(problem)?),
+                Some(item::SNAPSHOT) => {
+                    contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?);
+                }
+                Some(item::GAP) => contents.gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
+                Some(_) => {}
+            }
+        }
+        Ok(contents)
     }
 
     /// Creates a lease that nobody holds; one that exists is left as it is.
@@ -314,6 +345,11 @@ impl LeaseTable {
 }
 
 /// Moves the checkpoint of `after`, and adds what is to be written for it.
+/// The keys of items.
+fn keys(items: &[Item]) -> BTreeSet<Option<&str>> {
+    items.iter().map(|item| item.get("leaseKey").and_then(|key| key.as_s().ok()).map(String::as_str)).collect()
+}
+
 fn checkpoint(after: &mut Lease, reached: SequenceOrEnd, set: &mut Vec<&'static str>, mut request: UpdateRequest) -> UpdateRequest {
     match reached {
         SequenceOrEnd::Sequence(sequence) => {

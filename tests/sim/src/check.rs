@@ -236,12 +236,12 @@ impl Checker {
         }
     }
 
-    /// Notes on the way to a marker are of no use behind it. Everything else stays, unless somebody deletes it who is none of the service's workers.
+    /// Everything stays, unless somebody deletes it who is none of the service's workers.
     fn deleted(&mut self, entry: &Entry, key: &str) {
         if entry.worker.is_empty() {
             self.findings.count("objects deleted by hand");
             self.forget_object(key);
-        } else if key.strip_prefix(&self.subject.folder).is_none_or(|name| !name.starts_with("/parts/")) {
+        } else {
             self.findings.violate(Invariant::LandOnce, entry.at, format!("{} deleted {key}", entry.worker));
         }
     }

@@ -27,7 +27,9 @@ impl Checker {
             self.note_written(entry, name);
         }
         if name.starts_with("claims/") {
-            if replaced.is_some_and(|replaced| replaced != body) {
+            // A row of a snapshot that is read again may show its item later.
+            let is_row = name.rsplit('/').next().is_some_and(|name| name.starts_with("snapshot-"));
+            if !is_row && replaced.is_some_and(|replaced| replaced != body) {
                 self.findings.violate(Invariant::ExactValues, entry.at, format!("{} changed the event in {key}", entry.worker));
             }
             self.claims.insert(name.to_owned(), body.clone());

@@ -120,11 +120,12 @@ impl Consumer {
         }
     }
 
-    /// The leases whose checkpoints stayed behind what is durable. What is durable and was trimmed before it was checkpointed is never met again.
-    pub(super) fn stuck_checkpoints(&self) -> impl Iterator<Item = String> {
-        self.leases.iter().filter_map(|(name, held)| {
+    /// The leases whose checkpoints stayed behind what is durable. What is durable and was trimmed before it was checkpointed is never met again, and
+    /// what leaves nothing behind the stream (`leaves`, by the record's number) may be read again.
+    pub(super) fn stuck_checkpoints(&self, leaves: impl Fn(usize) -> bool) -> impl Iterator<Item = String> {
+        self.leases.iter().filter_map(move |(name, held)| {
             let shard = self.shards.get(name).filter(|shard| !shard.forgotten)?;
-            let mut records = shard.records.iter().rev().map(|index| &self.records[*index]);
+            let mut records = shard.records.iter().rev().filter(|index| leaves(**index)).map(|index| &self.records[*index]);
             let last = &records.find(|record| matches!(record.fate, Fate::Durable { .. }))?.position;
             if shard.trimmed.as_ref().is_some_and(|trimmed| last.sequence <= *trimmed) {
                 return None;

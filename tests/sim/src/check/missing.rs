@@ -18,11 +18,13 @@ impl Checker {
         let unstreamed = unstreamed.map(|(at, stream)| {
             (Invariant::NoSilentLoss, format!("a change of {at} came into no stream after {stream}, and no gap tells of it"))
         });
-        let delivering = self.kinesis.iter().map(|stored| &stored.consumer).filter(|consumer| consumer.table.is_some());
-        let delivered = delivering.clone().flat_map(|consumer| {
+        let delivering = self.kinesis.iter().filter(|stored| stored.consumer.table.is_some());
+        let delivered = delivering.clone().flat_map(|stored| {
+            let consumer = &stored.consumer;
             consumer.records.iter().filter_map(|record| missing(consumer, record, "landed", Invariant::KinesisNoLoss))
         });
-        let stuck = std::iter::once(&self.capture).chain(delivering).flat_map(Consumer::stuck_checkpoints);
+        let of_stored = delivering.flat_map(|stored| stored.consumer.stuck_checkpoints(|record| stored.leaves(record)));
+        let stuck = self.capture.stuck_checkpoints(|_| true).chain(of_stored);
         let unfinished = self.snapshots.unfinished().map(|snapshot| format!("the snapshot {} is still {:?}", snapshot.id, snapshot.state));
         let open = self.snapshots.open_gaps().filter(|_| self.subject.closes_gaps);
         let open = open.map(|gap| (Invariant::GapCloses, format!("no snapshot closes {gap}")));

@@ -83,6 +83,11 @@ impl Stored {
         Self { stream, consumer, users: Vec::new(), listings: BTreeMap::new(), met: BTreeMap::new(), hash_keys: BTreeMap::new() }
     }
 
+    /// Whether a user record leaves something in the lake: an announcement does not, and no checkpoint needs to pass it.
+    pub(super) fn leaves(&self, record: usize) -> bool {
+        !matches!(self.users.get(record).map(|user| &user.content), Some(Some(Content::Announcement { .. })))
+    }
+
     /// A worker asked for the stream's open shards: the part of it that writes.
     pub(super) fn listed(&mut self, entry: &Entry, passage: Passage) {
         if passage.is_prompt() {

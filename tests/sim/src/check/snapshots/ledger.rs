@@ -14,7 +14,9 @@ impl Checker {
             self.snapshots.gaps.remove(&place);
             return;
         };
-        let before = self.snapshots.gaps.insert(place, now.clone()).and_then(|before| before.closed_by);
+        let before = self.snapshots.gaps.insert(place, now.clone());
+        // What is lost once more at the same place opens the entry again.
+        let before = before.filter(|before| now.closed_by.is_some() || now.found_at <= before.found_at).and_then(|before| before.closed_by);
         let wrong = match (&before, &now.closed_by) {
             (before, after) if before == after => None,
             (Some(before), _) => Some(format!("it had been closed by {before}")),

@@ -37,12 +37,17 @@ impl Checker {
             self.findings.count("markers written again");
             return (replaced.is_some_and(|replaced| replaced != body) || *first != marker).then(|| format!("it said {first:?} before"));
         }
-        let (running_since, is_consistent, is_damaged) = (known.running_since?, item.consistent, known.is_damaged);
+        let Some(running_since) = known.running_since else { return Some("it never ran".to_owned()) };
+        let (is_consistent, is_damaged) = (item.consistent, known.is_damaged);
         known.marker = Some(marker.clone());
         let is_lake = self.kinesis.as_ref().is_none_or(|stored| stored.consumer.table.is_some());
         let is_there = |row: &super::Row| if is_lake { row.landed > 0 } else { row.is_durable(true, entry.at) };
         let of_it = self.snapshots.rows.iter().filter(|row| row.snapshot == marker.snapshot && is_there(row)).count();
         if u64::try_from(of_it) != Ok(marker.rows) {
+            // A row that is sent again is counted again. One that landed from a page which another worker then read without it is not counted.
+            if self.kinesis.is_none() && !is_damaged && u64::try_from(of_it).is_ok_and(|of_it| marker.rows > of_it) {
+                return Some(format!("it says {} rows, and {of_it} have landed", marker.rows));
+            }
             self.findings.count("markers with another number of rows");
         }
         if !marker.whole || is_damaged {
