@@ -32,7 +32,8 @@ pub struct Args {
     /// Compare keys drawn by lot: a number of them, or a part of the table such as 1%.
     ///
     /// So many items of random segments of the table are looked for in the lake, and so many random rows of the lake in the table. If nothing differs,
-    /// less than 3 keys of n differ for n keys drawn, at 95 % confidence: 3,000 keys prove that less than one of a thousand differs. At most a million
+    /// less than 3 keys of n differ for keys from n segments, at 95 % confidence; a segment has about four items. 12,000 keys prove that less than one of
+    /// a thousand differs. At most a million
     /// keys are drawn on each side. DynamoDB Local, which has no segments, is read whole.
     #[arg(long, value_name = "N|P%")]
     sample: Option<SampleSize>,

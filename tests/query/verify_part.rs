@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue as V;
-use headwater::query::verify::{Counts, Kind, Report, SampleSize, Sampled, Scope, VerifyError, VerifyOptions, VerifyProgress, verify};
+use headwater::query::verify::{Counts, Kind, Report, SampleSize, Scope, VerifyError, VerifyOptions, VerifyProgress, verify};
 
 use super::handmade::{Change, HandmadeLake, insert, modify, remove, snapshot_row};
 use super::verify::{put, table};
@@ -155,8 +155,11 @@ async fn a_sample_is_drawn_from_both_sides_and_says_what_it_proves() {
     let report = compare(&client, &lake, sample(SampleSize::Keys(30))).await;
 
     assert!(report.equal());
-    let drawn = Sampled { of_table: 30, of_lake: 30, complete: false, at_most_of_a_million: Some(100_000) };
-    assert_eq!(report.sample, Some(drawn));
+    let drawn = report.sample.unwrap();
+    assert_eq!((drawn.of_table, drawn.of_lake, drawn.complete), (30, 30, false));
+    // The table has 200 segments of one or two items each.
+    assert!((10..=30).contains(&drawn.places), "{drawn:?}");
+    assert_eq!(drawn.at_most_of_a_million, Some(3_000_000_u64.div_ceil(drawn.places)), "the keys of a segment count as one");
     assert!((30..=60).contains(&report.counts.matched), "{:?}: a key that is drawn on both sides is compared once", report.counts);
 
     let part = compare(&client, &lake, sample(SampleSize::OfAMillion(200_000))).await;
@@ -166,8 +169,9 @@ async fn a_sample_is_drawn_from_both_sides_and_says_what_it_proves() {
     assert!((10..=110).contains(&drawn.of_lake) && (5..=150).contains(&drawn.of_table), "{drawn:?}");
 
     let everything = compare(&client, &lake, sample(SampleSize::Keys(1000))).await;
-    let all = Sampled { of_table: 300, of_lake: 300, complete: true, at_most_of_a_million: Some(0) };
-    assert_eq!((everything.counts.matched, everything.sample), (300, Some(all)));
+    let all = everything.sample.unwrap();
+    assert_eq!((everything.counts.matched, all.of_table, all.of_lake), (300, 300, 300));
+    assert_eq!((all.complete, all.at_most_of_a_million), (true, Some(0)));
 }
 
 #[tokio::test]
@@ -204,5 +208,6 @@ async fn both_together_compare_the_keys_of_either_once() {
     assert_eq!(report.counts, Counts { matched: 1, different: 2, absent: 2, rechecked: 2, ..Counts::default() });
     let expected = [("changed", Kind::Different), ("unchanged", Kind::Different)];
     assert_eq!(differing(&report), expected.map(|(key, kind)| (key.to_owned(), kind)), "the sample finds what the snapshot has wrong");
-    assert_eq!(report.sample, Some(Sampled { of_table: 3, of_lake: 3, complete: true, at_most_of_a_million: None }));
+    let drawn = report.sample.unwrap();
+    assert_eq!((drawn.of_table, drawn.of_lake, drawn.complete, drawn.at_most_of_a_million), (3, 3, true, None));
 }

@@ -122,10 +122,8 @@ async fn die_between_object_and_checkpoint(format: Format) {
     stop.cancel();
     running.await.unwrap();
     assert_eq!(snapshot.rows, u64::from(ITEMS));
-    if format == Format::Parquet {
-        assert!(world.objects_of(&id) > 6, "{} objects", world.objects_of(&id));
-        assert_eq!(world.rows_of(&id).into_keys().collect::<Vec<_>>(), keys(0..ITEMS));
-    }
+    assert!(world.objects_of(&id) > 6, "{} objects", world.objects_of(&id));
+    assert_eq!(world.rows_of(&id).into_keys().collect::<Vec<_>>(), keys(0..ITEMS));
 }
 
 #[tokio::test]

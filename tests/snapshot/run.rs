@@ -29,6 +29,12 @@ async fn a_snapshot_while_writes_go_on_has_every_key_once() {
         snapshot = world.completed(&id) => snapshot,
         () = writes => unreachable!("writing goes on for ever"),
     };
+    // What was written meanwhile is in the stream as well. The last write may not have been made.
+    wait_until(DEADLINE, "every change lands", async || {
+        let changes: BTreeSet<String> = world.rows().into_iter().filter(|row| row.snapshot.is_none()).map(|row| row.key).collect();
+        (0..written - 1).all(|number| changes.contains(&key(number)))
+    })
+    .await;
     worker.drain().await;
 
     let rows = world.rows_of(&id);
@@ -38,9 +44,6 @@ async fn a_snapshot_while_writes_go_on_has_every_key_once() {
     assert!(snapshot.half_units > 0);
     let ids: BTreeSet<&str> = rows.values().map(|row| row.event_id.as_str()).collect();
     assert_eq!(ids.len(), rows.len());
-    // What was written meanwhile is in the stream as well.
-    let changes: BTreeSet<String> = world.rows().into_iter().filter(|row| row.snapshot.is_none()).map(|row| row.key).collect();
-    assert!((0..written - 1).all(|number| changes.contains(&key(number))));
 }
 
 #[tokio::test]
@@ -124,8 +127,9 @@ async fn a_read_budget_is_kept() {
     running.await.unwrap();
     let units = f64::from(u32::try_from(counters.totals().half_units).unwrap()) / 2.0;
     assert!(units >= 235.0, "{units} units were read");
-    let rate = units / elapsed.as_secs_f64();
-    assert!(rate < f64::from(UNITS) * 1.05, "{rate} units a second");
+    // Nobody waits for the last page of each reader to be paid: together they are about a second's worth.
+    let most = f64::from(UNITS) * (elapsed.as_secs_f64() + 1.2);
+    assert!(units < most, "{units} units in {elapsed:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use flate2::read::MultiGzDecoder;
 use headwater::clock::{ServiceClock, WallClock, unix_seconds};
 use headwater::config::{self, Settings};
 use headwater::consumer::ConsumerError;
@@ -23,8 +24,8 @@ use headwater::route::Route;
 use headwater::route::budget::MemoryBudget;
 use headwater::route::lake::LakeRoute;
 use headwater::snapshot::{self, Runner, SnapshotProgress, TableReader, runner};
-use headwater::stream::StreamApi;
 use headwater::stream::dynamodb::TableStreams;
+use headwater::stream::{StreamApi, StreamArn};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -108,37 +109,45 @@ impl World {
         Arc::new(Lake::open(&self.settings.lake, Arc::new(schema), None).await.unwrap())
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(super) fn store(&self) -> LakeStore {
         LakeStore::connect(&self.settings.lake.location, None, None).unwrap()
     }
 
+    /// The lease table of a deliver stage.
+    pub(super) async fn delivered(&self) -> LeaseTable {
+        let leases = LeaseTable::new(&self.dynamo.sdk_config(), "delivered", CancellationToken::new());
+        leases.ensure(true).await.unwrap();
+        leases
+    }
+
     /// A runner alone, without a capture stage. `around` may change what it writes to.
     pub(super) async fn runner(&self, owner: &str, around: impl FnOnce(Arc<dyn Route>) -> Arc<dyn Route>) -> Runner {
+        self.runner_before(None, owner, around).await
+    }
+
+    /// The same, with a deliver stage behind it.
+    pub(super) async fn runner_before(
+        &self,
+        delivered: Option<LeaseTable>,
+        owner: &str,
+        around: impl FnOnce(Arc<dyn Route>) -> Arc<dyn Route>,
+    ) -> Runner {
         let sdk = self.dynamo.sdk_config();
         let clock = ServiceClock::new(WallClock::system());
         let stream = Arc::new(TableStreams::new(&sdk, TABLE, clock.clone()));
         let leases = Arc::new(self.leases());
-        let secured = Lease {
-            shard: ShardId::new("secured"),
-            stream: stream.current().await.unwrap().arn,
-            parents: Vec::new(),
-            owner: None,
-            counter: 0,
-            checkpoint: Checkpoint::TrimHorizon,
-            last_sequence: None,
-            durable_through: None,
-            found_at: None,
-            done_at: None,
-            segment: None,
-        };
-        leases.create(&secured).await.unwrap();
+        leases.create(&lease_on(stream.current().await.unwrap().arn)).await.unwrap();
         let lake = self.lake().await;
         let route = Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20)));
         Runner::new(runner::Context {
             sdk: sdk.clone(),
             leases,
-            delivered: None,
-            after_delivery: std::time::Duration::ZERO,
+            delivered,
+            after_delivery: Duration::ZERO,
             stream,
             table: TableReader::new(&sdk, TABLE, clock.clone()),
             lake,
@@ -247,13 +256,50 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+        } else if path.extension().is_some_and(|extension| extension == "parquet" || extension == "gz") {
             files.push(path);
         }
     }
 }
 
+/// A lease on a shard of a stream: whoever has it has a position there.
+pub(super) fn lease_on(stream: StreamArn) -> Lease {
+    Lease {
+        shard: ShardId::new("secured"),
+        stream,
+        parents: Vec::new(),
+        owner: None,
+        counter: 0,
+        checkpoint: Checkpoint::TrimHorizon,
+        last_sequence: None,
+        durable_through: None,
+        found_at: None,
+        done_at: None,
+        segment: None,
+    }
+}
+
 fn read(object: &Path) -> Vec<Row> {
+    if object.extension().is_some_and(|extension| extension == "gz") { read_lines(object) } else { read_parquet(object) }
+}
+
+fn read_lines(object: &Path) -> Vec<Row> {
+    let lines = std::io::read_to_string(MultiGzDecoder::new(std::fs::File::open(object).unwrap())).unwrap();
+    let row = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |column: &str| row[column].as_str().map(str::to_owned);
+        Row {
+            key: text("id").unwrap(),
+            operation: text("cdc_op").unwrap(),
+            snapshot: text("cdc_snapshot_id"),
+            event_id: text("cdc_event_id").unwrap(),
+            extra: text("cdc_extra"),
+        }
+    };
+    lines.lines().map(row).collect()
+}
+
+fn read_parquet(object: &Path) -> Vec<Row> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(object).unwrap()).unwrap().build().unwrap();
     let mut rows = Vec::new();
     for batch in reader {

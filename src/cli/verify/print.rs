@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_report_on_a_part_says_on_which() {
-        let sample = Some(Sampled { of_table: 1000, of_lake: 1200, complete: false, at_most_of_a_million: Some(3000) });
+        let sample = Some(Sampled { of_table: 1000, places: 1000, of_lake: 1200, complete: false, at_most_of_a_million: Some(3000) });
         let since = Report {
             scope: Scope { since_snapshot: true, sample: None },
             snapshot: Some("s-1".into()),

@@ -71,12 +71,14 @@ impl Counts {
 pub struct Sampled {
     /// Keys that were drawn from the table and looked for in the lake.
     pub of_table: u64,
+    /// From how many places of the table they come. A place is a segment of a scan: what lies side by side may be lost together.
+    pub places: u64,
     /// Rows that were drawn from the lake's state and looked for in the table.
     pub of_lake: u64,
     /// Whether every key of both sides was drawn.
     pub complete: bool,
     /// If nothing differs: what part of the table's keys may be missing or different in the lake, and what part of the lake's rows may be extra, at
-    /// most and at 95 per cent confidence, in keys of a million (the rule of three: 3 / keys drawn). None if something differs or nothing was drawn.
+    /// most and at 95 per cent confidence, in keys of a million (the rule of three: 3 / places, or 3 / rows of the lake). None if something differs or nothing was drawn.
     pub at_most_of_a_million: Option<u64>,
 }
 
@@ -84,7 +86,7 @@ impl Sampled {
     /// The bound, when nothing was found to differ in the smaller of the two samples.
     pub(super) fn bounded(mut self, differing: u64) -> Self {
         const MILLION: u64 = 1_000_000;
-        let drawn = self.of_table.min(self.of_lake);
+        let drawn = self.places.min(self.of_lake);
         self.at_most_of_a_million = match drawn {
             _ if differing > 0 => None,
             _ if self.complete => Some(0),
@@ -104,7 +106,7 @@ impl Sampled {
 ///   "snapshot": "20261121T030000Z-3f9a1c2e",
 ///   "began": "2026-11-22T03:00:00Z", "ended": "2026-11-22T03:02:11Z",
 ///   "matched": 48211, "missing": 1, "extra": 0, "different": 1, "absent": 77, "rechecked": 9,
-///   "sample": {"of_table": 1022, "of_lake": 998, "complete": false, "at_most_of_a_million": null},
+///   "sample": {"of_table": 1022, "places": 240, "of_lake": 998, "complete": false, "at_most_of_a_million": null},
 ///   "differing": [
 ///     {"kind": "missing", "key": {"order_id": "o-1"}, "columns": []},
 ///     {"kind": "different", "key": {"order_id": "o-2"}, "columns": ["address.zip", "price"]}
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_sample_in_which_nothing_differs_bounds_what_may() {
-        let sampled = |of_table, of_lake, complete| Sampled { of_table, of_lake, complete, at_most_of_a_million: None };
+        let sampled = |places, of_lake, complete| Sampled { of_table: 5 * places, places, of_lake, complete, at_most_of_a_million: None };
         assert_eq!(sampled(1000, 3000, false).bounded(0).at_most_of_a_million, Some(3000), "the smaller sample proves less");
         assert_eq!(sampled(7, 7, false).bounded(0).at_most_of_a_million, Some(428_572), "rounded up");
         assert_eq!(sampled(2, 2, false).bounded(0).at_most_of_a_million, Some(1_000_000));

@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::Client;
 use futures::TryStreamExt;
 
 use self::draw::Reservoir;
+use self::segments::Drawn;
 use super::digest::{self, Digest};
 use super::report::{Sampled, Tally};
 use super::rows::LakeRows;
@@ -28,6 +29,8 @@ const CHUNK: usize = 10_000;
 pub(super) struct Sample {
     /// Items of the table, and what the lake has of them.
     of_table: HashMap<Key, (Digest, Option<Digest>)>,
+    /// From how many places of the table they come.
+    places: u64,
     /// Rows of the lake. Those that are also among the table's are compared there.
     of_lake: HashMap<Key, Digest>,
     /// Whether nothing was left out on either side.
@@ -45,8 +48,8 @@ impl Sample {
         progress: &impl Fn(VerifyProgress),
     ) -> Result<Self, VerifyError> {
         let mut lot = fastrand::Rng::new();
-        let (of_table, whole_table) = segments::draw(dynamo, session.schema(), size, &mut lot, progress).await?;
-        let mut of_table: HashMap<Key, (Digest, Option<Digest>)> = of_table.into_iter().map(|(key, item)| (key, (item, None))).collect();
+        let Drawn { items, places, is_whole } = segments::draw(dynamo, session.schema(), size, &mut lot, progress).await?;
+        let mut of_table: HashMap<Key, (Digest, Option<Digest>)> = items.into_iter().map(|(key, item)| (key, (item, None))).collect();
 
         let mut drawn = Reservoir::of(size);
         let current = session.view("current").await?;
@@ -65,8 +68,8 @@ impl Sample {
             // How many there will be, nobody knows.
             progress(VerifyProgress::Lake { rows, about: rows });
         }
-        let complete = whole_table && drawn.has_all();
-        Ok(Self { of_table, of_lake: drawn.into_kept().into_iter().collect(), complete, elsewhere: HashSet::new() })
+        let complete = is_whole && drawn.has_all();
+        Ok(Self { of_table, places, of_lake: drawn.into_kept().into_iter().collect(), complete, elsewhere: HashSet::new() })
     }
 
     /// Leaves the comparison of a key to somebody else. It still counts as drawn.
@@ -78,7 +81,7 @@ impl Sample {
 
     /// Compares the keys.
     pub(super) async fn compare(self, dynamo: &Client, session: &Session, tally: &mut Tally) -> Result<Sampled, VerifyError> {
-        let Self { of_table, of_lake, complete, elsewhere } = self;
+        let Self { of_table, places, of_lake, complete, elsewhere } = self;
         let schema = session.schema();
         for (key, (in_table, in_lake)) in of_table.iter().filter(|(key, _)| !elsewhere.contains(*key)) {
             tally.compared(schema, key, Some(in_table), in_lake.as_ref());
@@ -90,6 +93,6 @@ impl Sample {
                 tally.compared(schema, key, found.get(*key), of_lake.get(*key));
             }
         }
-        Ok(Sampled { of_table: of_table.len() as u64, of_lake: of_lake.len() as u64, complete, at_most_of_a_million: None })
+        Ok(Sampled { of_table: of_table.len() as u64, places, of_lake: of_lake.len() as u64, complete, at_most_of_a_million: None })
     }
 }

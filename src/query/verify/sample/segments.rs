@@ -1,7 +1,6 @@
 //! Items of the table from random segments of a scan.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use aws_sdk_dynamodb::Client;
 use fastrand::Rng;
@@ -15,7 +14,9 @@ use crate::query::verify::{VerifyError, VerifyProgress, item_of, key_of};
 use crate::table::{self, Key};
 
 /// Items that a segment should have: few, so that a sample comes from many places; but each segment costs a request.
-const SEGMENT_ITEMS: u64 = 25;
+const SEGMENT_ITEMS: u64 = 4;
+/// Where so many keys are drawn, a segment gives no more than this: what lies side by side may be lost together, and then tells little more than one.
+const MOST_OF_A_SEGMENT: usize = 8;
 /// DynamoDB's figure of a table's items is up to six hours old, and zero of a new table.
 const FEWEST_SEGMENTS: u64 = 200;
 /// Amazon DynamoDB API Reference, Scan, "TotalSegments".
@@ -29,43 +30,48 @@ struct Segment {
     of: u32,
 }
 
-/// Draws items, and says whether they are all that the table has.
+/// What was drawn of the table.
+pub(super) struct Drawn {
+    pub(super) items: HashMap<Key, Digest>,
+    /// From how many places of the table that were drawn independently of each other.
+    pub(super) places: u64,
+    /// Whether they are all that the table has.
+    pub(super) is_whole: bool,
+}
+
+/// Draws items.
 pub(super) async fn draw(
     dynamo: &Client,
     schema: &TableSchema,
     size: SampleSize,
     lot: &mut Rng,
     progress: &impl Fn(VerifyProgress),
-) -> Result<(HashMap<Key, Digest>, bool), VerifyError> {
+) -> Result<Drawn, VerifyError> {
     let of = division(table::item_count(dynamo, &schema.table).await?);
     if ignores_segments(dynamo, schema, of).await? {
         return from_whole(dynamo, schema, size, lot, progress).await;
     }
-    let (room, segments) = match size {
-        SampleSize::Keys(keys) => (keys as usize, of),
-        SampleSize::OfAMillion(parts) => (MOST_SAMPLED as usize, part(of, parts)),
+    let (room, segments, most) = match size {
+        SampleSize::Keys(keys) => (keys as usize, of, MOST_OF_A_SEGMENT),
+        SampleSize::OfAMillion(parts) => (MOST_SAMPLED as usize, part(of, parts), usize::MAX),
     };
     let mut numbers: Vec<u32> = (0..of).collect();
     lot.shuffle(&mut numbers);
     numbers.truncate(segments as usize);
-    let mut drawn = HashMap::new();
-    let mut left_out = segments < of;
+    let mut drawn = Drawn { items: HashMap::new(), places: 0, is_whole: segments == of };
     for number in numbers {
-        let read = scan(dynamo, schema, Some(Segment { number, of }), |key, item| {
-            if drawn.len() >= room {
-                return ControlFlow::Break(());
-            }
-            drawn.insert(key, item);
-            ControlFlow::Continue(())
-        });
-        if read.await?.is_break() {
-            left_out = true;
+        let (before, left) = (drawn.items.len(), room - drawn.items.len());
+        let Some(most) = Some(most.min(left)).filter(|most| *most > 0) else {
+            drawn.is_whole = false;
             break;
-        }
-        let rows = drawn.len() as u64;
+        };
+        let read = scan(dynamo, schema, Some(Segment { number, of }), most, |key, item| drop(drawn.items.insert(key, item)));
+        drawn.is_whole &= read.await?;
+        drawn.places += u64::from(drawn.items.len() > before);
+        let rows = drawn.items.len() as u64;
         progress(VerifyProgress::Table { rows, about: rows });
     }
-    Ok((drawn, !left_out))
+    Ok(drawn)
 }
 
 /// Draws items from the whole table, where a part cannot be read alone.
@@ -75,19 +81,18 @@ async fn from_whole(
     size: SampleSize,
     lot: &mut Rng,
     progress: &impl Fn(VerifyProgress),
-) -> Result<(HashMap<Key, Digest>, bool), VerifyError> {
+) -> Result<Drawn, VerifyError> {
     let mut drawn = Reservoir::of(size);
     let mut rows = 0;
-    let read = scan(dynamo, schema, None, |key, item| {
+    let read = scan(dynamo, schema, None, usize::MAX, |key, item| {
         drawn.offer(lot, (key, item));
         rows += 1;
         progress(VerifyProgress::Table { rows, about: rows });
-        ControlFlow::Continue(())
     });
-    // It goes on to the end whatever it meets.
-    let _ = read.await?;
-    let has_all = drawn.has_all();
-    Ok((drawn.into_kept().into_iter().collect(), has_all))
+    read.await?;
+    let is_whole = drawn.has_all();
+    let items: HashMap<_, _> = drawn.into_kept().into_iter().collect();
+    Ok(Drawn { places: items.len() as u64, items, is_whole })
 }
 
 /// Whether the service gives the whole table for every segment, as DynamoDB Local does: then two segments begin with one key.
@@ -102,28 +107,38 @@ async fn ignores_segments(dynamo: &Client, schema: &TableSchema, of: u32) -> Res
     Ok(first[0].is_some() && first[0] == first[1])
 }
 
-/// Reads a segment, or the table, consistently until `each` has enough, and says whether it came to that.
+/// Reads a segment, or the table, consistently, at most so many items of it, and says whether that is all.
 async fn scan(
     dynamo: &Client,
     schema: &TableSchema,
     segment: Option<Segment>,
-    mut each: impl FnMut(Key, Digest) -> ControlFlow<()>,
-) -> Result<ControlFlow<()>, VerifyError> {
+    most: usize,
+    mut each: impl FnMut(Key, Digest),
+) -> Result<bool, VerifyError> {
     let mut request = dynamo.scan().table_name(&schema.table).consistent_read(true);
     if let Some(Segment { number, of }) = segment {
         request = request.segment(signed(number)).total_segments(signed(of));
     }
+    if most <= MOST_OF_A_SEGMENT {
+        request = request.limit(i32::try_from(most).unwrap_or(i32::MAX));
+    }
     let mut pages = request.into_paginator().send();
+    let mut read = 0;
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| AwsError::new("Scan", &schema.table, &error))?;
         for attributes in page.items() {
-            let item = item_of(schema, attributes)?;
-            if each(key_of(schema, &item)?, digest::of_item(&item)).is_break() {
-                return Ok(ControlFlow::Break(()));
+            if read == most {
+                return Ok(false);
             }
+            let item = item_of(schema, attributes)?;
+            each(key_of(schema, &item)?, digest::of_item(&item));
+            read += 1;
+        }
+        if read == most && page.last_evaluated_key.is_some() {
+            return Ok(false);
         }
     }
-    Ok(ControlFlow::Continue(()))
+    Ok(true)
 }
 
 /// Into how many segments a table of about so many items is divided.
@@ -147,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_table_is_divided_finely_but_no_more_than_dynamodb_takes() {
-        assert_eq!([0, 5_000, 1_000_000, u64::MAX].map(division), [200, 200, 40_000, 1_000_000]);
+        assert_eq!([0, 800, 1_000_000, u64::MAX].map(division), [200, 200, 250_000, 1_000_000]);
     }
 
     #[test]
