@@ -23,7 +23,12 @@ async fn site(service: &Service) -> Site {
 
 /// Runs `headwater snapshot ARGS` to its end: its exit code and what it printed.
 async fn snapshot(site: &Site, args: &[&str]) -> (i32, String) {
-    let mut process = site.start(&[&["snapshot"], args].concat());
+    headwater(site, &[&["snapshot"], args].concat()).await
+}
+
+/// Runs a command to its end: its exit code and what it printed.
+async fn headwater(site: &Site, args: &[&str]) -> (i32, String) {
+    let mut process = site.start(args);
     let status = process.exit(DEADLINE).await;
     (status.code().unwrap(), process.log())
 }
@@ -147,5 +152,34 @@ async fn a_request_that_no_worker_has_begun_can_be_cancelled_twice() {
     }
     let (_, words) = snapshot(&site, &["status"]).await;
     assert!(words.starts_with(&format!("snapshot {id}  CANCELLED\n")), "{words}");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_verify_finds_to_differ_is_repaired_by_a_snapshot_of_its_keys() {
+    let service = Service::start().await;
+    let site = site(&service).await;
+    let repair = ["verify", "--repair", "--deadline", "0s", "--output", "json"];
+    stop(run(&site).await).await;
+    fs::remove_dir_all(site.lake().join(TABLE).join("changes")).unwrap();
+
+    let mut worker = site.run();
+    let (code, words) = headwater(&site, &repair).await;
+    assert_eq!(code, 1, "{words}");
+    let report = document(&words);
+    assert_eq!((report["missing"].as_u64(), report["differing"].as_array().unwrap().len()), (Some(5), 5), "{report}");
+    let id = report["repair"].as_str().unwrap();
+    worker
+        .wait_until(DEADLINE, "the snapshot is complete", async || {
+            let (_, words) = snapshot(&site, &["status", id, "--output", "json"]).await;
+            document(&words)["state"] == "completed"
+        })
+        .await;
+    let (_, words) = snapshot(&site, &["status", id, "--output", "json"]).await;
+    let done = document(&words);
+    assert_eq!((&done["source"], done["cause"].as_str()), (&json!({"kind": "keys", "count": 5}), Some("repair")));
+    let (code, words) = headwater(&site, &repair).await;
+    assert_eq!((code, &document(&words)["repair"]), (0, &Value::Null), "nothing is left to repair: {words}");
+    stop(worker).await;
     service.stop().await;
 }

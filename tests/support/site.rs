@@ -107,7 +107,8 @@ impl Site {
         count_files(&self.lake().join(self.table).join("changes"), self.ending)
     }
 
-    fn lake(&self) -> PathBuf {
+    /// The lake's folder.
+    pub(crate) fn lake(&self) -> PathBuf {
         self.dir.path().join("lake")
     }
 }

@@ -65,7 +65,9 @@ pub(super) async fn draw(
             drawn.is_whole = false;
             break;
         };
-        let read = scan(dynamo, schema, Some(Segment { number, of }), most, |key, item| drop(drawn.items.insert(key, item)));
+        let read = scan(dynamo, schema, Some(Segment { number, of }), most, |key, item| {
+            drawn.items.insert(key, item);
+        });
         drawn.is_whole &= read.await?;
         drawn.places += u64::from(drawn.items.len() > before);
         let rows = drawn.items.len() as u64;

@@ -8,8 +8,8 @@ use crate::aws::Failure;
 use crate::config::LargeRecords;
 use crate::event::{ChangeEvent, Operation, SequenceNumber};
 use crate::route::Progress::Durable;
-use crate::route::firehose::FirehoseRoute;
 use crate::route::firehose::plan::LARGEST_RECORD;
+use crate::route::firehose::{FirehoseRoute, LONGEST_DELIVERY};
 use crate::route::{Announcement, Arrival, Route as _};
 
 fn row(number: u64, bytes: usize) -> ChangeEvent<'static> {
@@ -51,7 +51,8 @@ async fn a_snapshot_has_arrived_when_the_delivery_stream_s_interval_has_passed()
     let bench = Bench::new().await;
     let route = FirehoseRoute { target: bench.target(), budget: Arc::clone(&bench.budget) };
     let minutes = Duration::from_mins;
-    for (told, arrives) in [(Ok(Some(minutes(5))), minutes(6)), (Ok(None), minutes(16)), (Err(Failure::Unavailable), minutes(16))] {
+    for (told, arrives) in [(Ok(Some(minutes(5))), minutes(6)), (Ok(None), LONGEST_DELIVERY), (Err(Failure::Unavailable), LONGEST_DELIVERY)]
+    {
         *bench.script.interval.lock().unwrap() = told;
         let announced = route.announce(&Announcement { id: "s-1", started_at: 1_795_230_000 }).await.unwrap();
         assert_eq!(announced, Arrival::Within(arrives), "{told:?}");
