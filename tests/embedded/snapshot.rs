@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
+use headwater::embedded::Options;
 use serde_json::{Value, json};
 
-use super::{DEADLINE, Service};
+use super::{DEADLINE, Service, s};
 use crate::support::process::Headwater;
 use crate::support::site::{Settings, Site};
 
@@ -180,6 +182,45 @@ async fn what_verify_finds_to_differ_is_repaired_by_a_snapshot_of_its_keys() {
     assert_eq!((&done["source"], done["cause"].as_str()), (&json!({"kind": "keys", "count": 5}), Some("repair")));
     let (code, words) = headwater(&site, &repair).await;
     assert_eq!((code, &document(&words)["repair"]), (0, &Value::Null), "nothing is left to repair: {words}");
+    stop(worker).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_that_were_trimmed_while_the_service_was_down_are_brought_back_and_the_gap_is_closed() {
+    const RETENTION: Duration = Duration::from_secs(10);
+    // The snapshot begins when its start, 75 seconds back, lies behind the finding of the gap.
+    const BEGINS_WITHIN: Duration = Duration::from_secs(150);
+    let service = Service::with(Options { retention: RETENTION, ..Options::default() }).await;
+    let site = site(&service).await;
+    site.configure("[stream]", "on_gap = \"snapshot\"");
+    stop(run(&site).await).await;
+    // A change of each kind, whose records are gone when the service comes back.
+    service.put(TABLE, "o-1", 100).await;
+    service.put(TABLE, "new", 101).await;
+    service.tables.delete_item().table_name(TABLE).key("id", s("o-2")).send().await.unwrap();
+    tokio::time::sleep(RETENTION * 2).await;
+
+    let mut worker = site.run();
+    let healed = async || headwater(&site, &["verify", "--deadline", "0s"]).await;
+    worker
+        .wait_until(DEADLINE, "the gap is in the ledger", async || {
+            headwater(&site, &["status", "--output", "json"]).await.1.contains("\"state\": \"open\"")
+        })
+        .await;
+    let (code, words) = healed().await;
+    assert!(code == 1 && words.contains("lake differs from table"), "{words}");
+    worker
+        .wait_until(BEGINS_WITHIN, "the gap is closed", async || {
+            headwater(&site, &["status", "--output", "json"]).await.1.contains("\"state\": \"closed\"")
+        })
+        .await;
+    let (code, words) = healed().await;
+    assert!(code == 0 && words.ends_with("lake equals table\n"), "{words}");
+    let (_, words) = snapshot(&site, &["list", "--output", "json"]).await;
+    let list = document(&words);
+    let [snapshot] = list["snapshots"].as_array().unwrap().as_slice() else { panic!("one snapshot for one gap: {list}") };
+    assert_eq!((snapshot["cause"].as_str(), snapshot["state"].as_str()), (Some("gap"), Some("completed")));
     stop(worker).await;
     service.stop().await;
 }

@@ -107,6 +107,14 @@ impl Site {
         count_files(&self.lake().join(self.table).join("changes"), self.ending)
     }
 
+    /// Adds a setting to a part of headwater.toml.
+    pub(crate) fn configure(&self, part: &str, setting: &str) {
+        let path = self.dir.path().join("headwater.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(part), "{text}");
+        fs::write(&path, text.replacen(part, &format!("{part}\n{setting}"), 1)).unwrap();
+    }
+
     /// The lake's folder.
     pub(crate) fn lake(&self) -> PathBuf {
         self.dir.path().join("lake")
