@@ -36,8 +36,8 @@ const ROWS: usize = 2_000_000;
 const FEW_ROWS: usize = 5_000;
 /// With a budget: as many as take this long at it, if they are no more than without.
 const BUDGET_SECONDS: usize = 30;
-/// Rows that a read capacity unit reads consistently, at least.
-const ROWS_OF_A_UNIT: usize = 4;
+/// Rows that a read capacity unit reads consistently, about.
+const ROWS_OF_A_UNIT: usize = 9;
 /// A budget may be missed by this share.
 const BUDGET_MISSED: f64 = 0.05;
 /// Segments: twice as many as are read at once, so that the readers end together.

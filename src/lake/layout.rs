@@ -295,6 +295,9 @@ mod tests {
         assert_eq!(layout().schema().as_ref(), "data/raw/sales.orders/schema.json");
         assert_eq!(layout().snapshot("2026/1").as_ref(), "data/raw/sales.orders/snapshots/2026%2F1.json");
         assert_eq!(layout().quarantined(day, &ShardId::new("s"), "7").as_ref(), "data/raw/sales.orders/quarantine/dt=1970-01-01/s-7.json");
+        assert_eq!(layout().claim(day, &ShardId::new("s"), "ab12").as_ref(), "data/raw/sales.orders/claims/dt=1970-01-01/s-ab12.json");
+        assert_eq!(layout().part("../1", "0-f").as_ref(), "data/raw/sales.orders/parts/%2E%2E%2F1/0-f");
+        assert_eq!(layout().wanted_keys("s-1").as_ref(), "data/raw/sales.orders/parts/s-1/keys.jsonl");
     }
 
     #[test]

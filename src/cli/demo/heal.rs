@@ -49,6 +49,8 @@ impl Healed {
 /// Deletes objects, takes a snapshot under traffic, and compares before and after. Nothing where the lake has no objects.
 pub(super) async fn heal(scene: &Scene, traffic: GenerateOptions) -> anyhow::Result<Option<Healed>> {
     let LakeLocation::Folder(folder) = &scene.settings.lake.location else { return Ok(None) };
+    // Without the `.` that the configuration has.
+    let folder: PathBuf = folder.components().collect();
     let objects = objects(&folder.join(TABLE).join("changes")).context("list the lake's objects")?;
     let lost = &objects[..objects.len().div_ceil(2)];
     if lost.is_empty() {

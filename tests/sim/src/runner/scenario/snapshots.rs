@@ -60,9 +60,9 @@ pub(super) fn draw(seed: u64, setting: &Setting) -> Option<Drawn> {
     for _ in 0..rng.usize(1..=3) {
         let at = moment(rng, length);
         steps.push((at, Step::Snapshot(asked(rng))));
-        // Traffic just before the scan begins and while it goes on.
-        for _ in 0..rng.usize(0..=4) {
-            steps.push((at + Duration::from_millis(rng.u64(0..4_000)), Step::Write { changes: rng.usize(1..=5) }));
+        // Traffic just before the scan begins, which is some time after it is asked for, and while it goes on.
+        for _ in 0..rng.usize(0..=8) {
+            steps.push((at + Duration::from_millis(rng.u64(0..20_000)), Step::Write { changes: rng.usize(1..=5) }));
         }
         if rng.u8(0..5) == 0 {
             steps.push((at + Duration::from_millis(rng.u64(0..6_000)), Step::CancelSnapshot { pick: rng.usize(..1000) }));
