@@ -29,8 +29,8 @@ pub enum Mutant {
     TrustStaleMap,
     /// The marker of a snapshot is written when its segments are read, wherever the rows are.
     MarkerBeforeRows,
-    /// A snapshot starts at the moment it begins to read, without a margin.
-    StartWithoutMargin,
+    /// A snapshot's start is later than its reading, as though its rows showed the table of its end.
+    StartTooLate,
     /// A page of a segment is passed over.
     SegmentSkipsPage,
     /// A segment whose rows another worker has landed already is read on from its checkpoint, as though they had not.
@@ -51,7 +51,7 @@ impl Mutant {
         Self::AcknowledgeFailed,
         Self::TrustStaleMap,
         Self::MarkerBeforeRows,
-        Self::StartWithoutMargin,
+        Self::StartTooLate,
         Self::SegmentSkipsPage,
         Self::RewindToCheckpoint,
     ];
@@ -70,7 +70,7 @@ impl Mutant {
             Self::AcknowledgeFailed => "acknowledge-failed",
             Self::TrustStaleMap => "trust-stale-map",
             Self::MarkerBeforeRows => "marker-before-rows",
-            Self::StartWithoutMargin => "start-without-margin",
+            Self::StartTooLate => "start-too-late",
             Self::SegmentSkipsPage => "segment-skips-page",
             Self::RewindToCheckpoint => "rewind-to-checkpoint",
         }

@@ -35,7 +35,7 @@ pub fn is_whole(request: &Request) -> bool {
 
 /// When a snapshot that begins at `now` starts; none while a gap was found so lately that what was lost may lie above its rows.
 pub fn start<'g>(now: i64, mut gaps: impl Iterator<Item = &'g Gap>) -> Option<i64> {
-    let start = now - if mutant::armed(Mutant::StartWithoutMargin) { 0 } else { START_MARGIN };
+    let start = if mutant::armed(Mutant::StartTooLate) { now + START_MARGIN } else { now - START_MARGIN };
     gaps.all(|gap| !gap.is_open() || gap.found_at < start).then_some(start)
 }
 
