@@ -67,7 +67,7 @@ impl LeaseTable {
         }
     }
 
-    /// Enters a gap into the ledger. One that is there already is left as it is, unless it is closed or was found [`AGAIN`] ago: then changes were
+    /// Enters a gap into the ledger. One that is there already is left as it is, unless it is closed or was found half a day ago: then changes were
     /// lost once more, and with them perhaps rows of a snapshot that began meanwhile.
     pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
         let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
