@@ -44,6 +44,18 @@ pub async fn item_count(dynamo: &Client, table: &str) -> Result<u64, AwsError> {
     Ok(described.table.and_then(|table| table.item_count).and_then(|count| count.try_into().ok()).unwrap_or(0))
 }
 
+/// Whether the service gives the whole table for every segment, as DynamoDB Local does: then two segments begin with one key.
+pub async fn ignores_segments(dynamo: &Client, schema: &TableSchema) -> Result<bool, AwsError> {
+    let first = |segment| async move {
+        let scan = dynamo.scan().table_name(&schema.table).limit(1).segment(segment).total_segments(2).send().await;
+        let page = scan.map_err(|error| AwsError::new("Scan", &schema.table, &error))?;
+        let key = |item: &Attributes| schema.keys.iter().map(|key| item.get(&key.attribute).cloned()).collect::<Vec<_>>();
+        Ok::<_, AwsError>(page.items().first().map(key))
+    };
+    let (zero, one) = (first(0).await?, first(1).await?);
+    Ok(zero.is_some() && zero == one)
+}
+
 /// Reads the whole table consistently, page by page.
 pub async fn scan<E: From<AwsError>>(
     dynamo: &Client,

@@ -30,7 +30,7 @@ use crate::{aws, clock, snapshot};
 const HELP: &str = "\
 Exit codes:
   0  done; with --wait: the snapshot is completed
-  1  with --wait: the snapshot was cancelled; of cancel: it has ended already, or can no more be stopped
+  1  with --wait: the snapshot was cancelled; of cancel: it has ended already
   2  the command line or the configuration is wrong, or there is no such snapshot
   3  a service refused or could not be reached; with --wait: the snapshot failed
   4  with --wait: waiting was stopped, and the snapshot goes on";

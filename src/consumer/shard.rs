@@ -72,20 +72,7 @@ impl ShardTask {
     /// Works until the shard ends, the lease is lost or the process drains. A lost lease drops the work where it stands: nothing of it is
     /// checkpointed.
     pub(super) async fn run(self) -> Result<Outcome, ConsumerError> {
-        let done = CancellationToken::new();
-        let outcome = {
-            let work = self.work();
-            let renewals = self.held.keep_alive(self.context.failover, &done);
-            tokio::pin!(work, renewals);
-            tokio::select! {
-                outcome = &mut work => {
-                    done.cancel();
-                    renewals.await;
-                    outcome
-                }
-                _ = &mut renewals => return Ok(Outcome::Lost),
-            }
-        };
+        let Some(outcome) = self.held.while_held(self.context.failover, Box::pin(self.work())).await else { return Ok(Outcome::Lost) };
         if !matches!(outcome, Ok(Outcome::Ended | Outcome::Lost))
             && let Err(error) = self.held.release().await
         {

@@ -50,7 +50,7 @@ impl Lake {
             Some(std::cmp::Ordering::Less) => Ok(true),
             Some(std::cmp::Ordering::Equal) => {
                 let first = self.first_folder(&layout.day(hour), "hr=").await?;
-                Ok(first.as_deref() < hour_of_day.filename() && first.is_some())
+                Ok(first.is_some_and(|first| Some(first.as_str()) < hour_of_day.filename()))
             }
         }
     }

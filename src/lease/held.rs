@@ -79,9 +79,25 @@ impl HeldLease {
         Ok(())
     }
 
+    /// Does `work` while the lease is held, and renews it meanwhile. None when the lease was lost: the work is dropped where it stands, and nothing
+    /// more of it is checkpointed.
+    pub async fn while_held<T>(&self, failover: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let done = CancellationToken::new();
+        let renewals = self.keep_alive(failover, &done);
+        tokio::pin!(work, renewals);
+        tokio::select! {
+            outcome = &mut work => {
+                done.cancel();
+                renewals.await;
+                Some(outcome)
+            }
+            _ = &mut renewals => None,
+        }
+    }
+
     /// Renews the lease three times per fail-over time until `done` is cancelled or the lease is lost. While the table cannot be
     /// reached the work goes on: no checkpoint can be written then, and if another worker takes the lease, the next renewal tells.
-    pub async fn keep_alive(&self, failover: Duration, done: &CancellationToken) -> Hold {
+    async fn keep_alive(&self, failover: Duration, done: &CancellationToken) -> Hold {
         let period = failover / 3;
         let mut beat = tokio::time::interval_at(Instant::now() + period, period);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

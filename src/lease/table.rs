@@ -22,7 +22,7 @@ use crate::aws::{AwsError, Failure};
 use crate::retry::{RetryPolicy, retry};
 pub use snapshots::Move;
 
-/// How often a table of several pages is read before it counts as too restless.
+/// How often a table of several pages is read again before it counts as too restless.
 const MOST_LOOKS: u32 = 10;
 /// A new on-demand table is usable within seconds.
 const CREATION_DEADLINE: Duration = Duration::from_mins(1);
@@ -152,21 +152,18 @@ impl LeaseTable {
     /// first. When there are several pages everything is read until the same items are found twice: those are there in between.
     pub async fn read(&self) -> Result<Contents, AwsError> {
         let (mut items, pages) = self.scan().await?;
-        if pages > 1 {
-            for looks in 1.. {
-                let again = self.scan().await?.0;
-                let is_same = keys(&items) == keys(&again);
-                items = again;
-                if is_same {
-                    break;
-                }
-                if looks == MOST_LOOKS {
-                    let problem = format!("items come and go in the lease table '{}' faster than it can be read", self.name);
-                    return Err(AwsError::of("Scan", Failure::Unavailable, problem));
-                }
-            }
+        if pages == 1 {
+            return self.contents(items);
         }
-        self.contents(items)
+        for _ in 0..MOST_LOOKS {
+            let (again, _) = self.scan().await?;
+            if keys(&items) == keys(&again) {
+                return self.contents(again);
+            }
+            items = again;
+        }
+        let problem = format!("items come and go in the lease table '{}' faster than it can be read", self.name);
+        Err(AwsError::of("Scan", Failure::Unavailable, problem))
     }
 
     async fn scan(&self) -> Result<(Vec<Item>, usize), AwsError> {
@@ -212,20 +209,18 @@ impl LeaseTable {
     }
 
     async fn put_if_absent(&self, item: Item) -> Result<(), AwsError> {
-        self.put_if(item, "attribute_not_exists(leaseKey)").await
+        self.put_if(item, "attribute_not_exists(leaseKey)", None).await
     }
 
-    /// Writes an item if `condition` holds of what is there; otherwise that is left as it is.
-    async fn put_if(&self, item: Item, condition: &str) -> Result<(), AwsError> {
-        let put = retry(RetryPolicy::SERVICE, &self.stop, || async {
-            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
-            let put = put.condition_expression(condition).send().await;
-            put.map_err(|error| AwsError::new("PutItem", &self.name, &error))
+    /// Writes an item if `condition`, which `values` belong to, holds of what is there; otherwise that is left as it is.
+    async fn put_if(&self, item: Item, condition: &str, values: Option<Item>) -> Result<(), AwsError> {
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let put = put.condition_expression(condition).set_expression_attribute_values(values);
+        let put = retry(RetryPolicy::SERVICE, &self.stop, || {
+            let put = put.clone();
+            async move { put.send().await.map_err(|error| AwsError::new("PutItem", &self.name, &error)) }
         });
-        match put.await {
-            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
-            _ => Ok(()),
-        }
+        or_left(put.await)
     }
 
     /// Takes a lease for `owner`, if it still is as it was seen.
@@ -305,10 +300,7 @@ impl LeaseTable {
                 .await
                 .map_err(|error| AwsError::new("DeleteItem", &self.name, &error))
         });
-        match delete.await {
-            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
-            _ => Ok(()),
-        }
+        or_left(delete.await)
     }
 
     /// Sends a conditional update. When its condition fails, an earlier attempt of ours may have taken effect without our hearing of it:
@@ -344,12 +336,20 @@ impl LeaseTable {
     }
 }
 
-/// Moves the checkpoint of `after`, and adds what is to be written for it.
+/// A conditional write whose condition does not hold leaves things as they are, which is as well.
+fn or_left<T>(written: Result<T, AwsError>) -> Result<(), AwsError> {
+    match written {
+        Err(error) if error.failure != Failure::ConditionFailed => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The keys of items.
 fn keys(items: &[Item]) -> BTreeSet<Option<&str>> {
     items.iter().map(|item| item.get("leaseKey").and_then(|key| key.as_s().ok()).map(String::as_str)).collect()
 }
 
+/// Moves the checkpoint of `after`, and adds what is to be written for it.
 fn checkpoint(after: &mut Lease, reached: SequenceOrEnd, set: &mut Vec<&'static str>, mut request: UpdateRequest) -> UpdateRequest {
     match reached {
         SequenceOrEnd::Sequence(sequence) => {

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use super::page::half_units;
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
+use crate::contract::TableSchema;
 use crate::stream::body::{ReadDate, TakeBody, TakenBody};
-use crate::table::Attributes;
+use crate::table::{self, Attributes};
 
 /// Reads one table.
 #[derive(Debug, Clone)]
@@ -134,14 +135,9 @@ impl TableReader {
         })
     }
 
-    /// Whether the service gives the whole table for every segment, as DynamoDB Local does: then two segments begin with one item.
-    pub(super) async fn ignores_segments(&self) -> Result<bool, AwsError> {
-        let first = |segment| async move {
-            let scan = self.client.scan().table_name(&self.table).limit(1).segment(segment).total_segments(2).send().await;
-            scan.map(|scanned| scanned.last_evaluated_key).map_err(|error| AwsError::new("Scan", &self.table, &error))
-        };
-        let (zero, one) = (first(0).await?, first(1).await?);
-        Ok(zero.is_some() && zero == one)
+    /// Whether the service does not divide a Scan into segments.
+    pub(super) async fn ignores_segments(&self, schema: &TableSchema) -> Result<bool, AwsError> {
+        table::ignores_segments(&self.client, schema).await
     }
 }
 

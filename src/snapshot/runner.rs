@@ -98,13 +98,7 @@ pub struct Runner {
     segments: HashMap<task::Id, ShardId>,
     works: BTreeMap<String, Work>,
     troubles: BTreeMap<String, Trouble>,
-    arrivals: BTreeMap<String, Arrival>,
-    /// Since when other workers' snapshots are seen to wait for their announcement.
-    waiting: BTreeMap<String, Instant>,
-    /// Since when everything of a snapshot is noted by the deliver stage.
-    noted: BTreeMap<String, Instant>,
-    /// Snapshots of which it was said that they wait for the deliver stage.
-    told: BTreeSet<String>,
+    waits: BTreeMap<String, Wait>,
 }
 
 /// What the segments of one snapshot share in this process.
@@ -112,6 +106,19 @@ struct Work {
     source: Arc<dyn RowSource>,
     budget: Arc<Budget>,
     abandoned: CancellationToken,
+}
+
+/// What this process knows of a snapshot that waits, to begin or to be complete.
+#[derive(Default)]
+struct Wait {
+    /// It was said that it waits for the deliver stage.
+    is_told: bool,
+    /// Since when its announcement is left to another worker.
+    unannounced: Option<Instant>,
+    /// When its rows are in the lake; known once this process has announced it.
+    arrival: Option<Arrival>,
+    /// Since when everything of it is noted by the deliver stage.
+    noted: Option<Instant>,
 }
 
 /// What keeps a snapshot from going on, though it may pass.
@@ -154,11 +161,12 @@ impl Runner {
             segments: HashMap::new(),
             works: BTreeMap::new(),
             troubles: BTreeMap::new(),
-            arrivals: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            noted: BTreeMap::new(),
-            told: BTreeSet::new(),
+            waits: BTreeMap::new(),
         }
+    }
+
+    fn wait(&mut self, snapshot: &Snapshot) -> &mut Wait {
+        self.waits.entry(snapshot.id.clone()).or_default()
     }
 
     /// What was done so far.
@@ -361,10 +369,7 @@ impl Runner {
             }
             is_alive
         });
-        self.arrivals.retain(|id, _| alive.contains(id.as_str()));
-        self.waiting.retain(|id, _| alive.contains(id.as_str()));
-        self.noted.retain(|id, _| alive.contains(id.as_str()));
-        self.told.retain(|id| alive.contains(id.as_str()));
+        self.waits.retain(|id, _| alive.contains(id.as_str()));
         self.troubles.retain(|id, _| alive.contains(id.as_str()));
         let mut next = Next::Later;
         for lease in contents.segments.iter().filter(|lease| !alive.contains(of(lease))) {

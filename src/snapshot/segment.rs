@@ -107,21 +107,11 @@ enum Step {
 impl SegmentTask {
     /// Works until the segment ends, the lease is lost, the snapshot is over or the process drains. A lost lease drops the work where it stands.
     pub(super) async fn run(self) -> Result<Outcome, SegmentError> {
-        let done = CancellationToken::new();
-        let outcome = {
-            let work = self.work();
-            let renewals = self.held.keep_alive(self.shared.failover, &done);
-            tokio::pin!(work, renewals);
-            tokio::select! {
-                outcome = &mut work => {
-                    done.cancel();
-                    renewals.await;
-                    outcome
-                }
-                _ = &mut renewals => return Ok(Outcome::Lost),
-                () = self.abandoned.cancelled() => return Ok(Outcome::Abandoned),
-            }
+        let worked = tokio::select! {
+            worked = self.held.while_held(self.shared.failover, self.work()) => worked,
+            () = self.abandoned.cancelled() => return Ok(Outcome::Abandoned),
         };
+        let Some(outcome) = worked else { return Ok(Outcome::Lost) };
         if !matches!(outcome, Ok(Outcome::Ended | Outcome::Lost))
             && let Err(error) = self.held.release().await
         {

@@ -47,7 +47,7 @@ impl Sources {
         match &snapshot.request.source {
             Source::Table => {
                 let segments = plan::segments(&snapshot.request, &self.settings, facts.bytes);
-                if segments > 1 && self.reader.ignores_segments().await? {
+                if segments > 1 && self.reader.ignores_segments(self.lake.schema()).await? {
                     tracing::warn!(
                         snapshot = snapshot.id,
                         segments,

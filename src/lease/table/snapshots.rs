@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{LeaseTable, number};
+use super::{LeaseTable, number, or_left};
 use crate::aws::{AwsError, Failure};
 use crate::lease::gap::Gap;
 use crate::lease::item::{self, Item};
@@ -72,17 +72,8 @@ impl LeaseTable {
     pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
         let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
         item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        let put = put.condition_expression("attribute_not_exists(leaseKey) OR attribute_exists(closedAt) OR foundAt < :before");
-        let put = put.expression_attribute_values(":before", AttributeValue::N((gap.found_at - AGAIN).to_string()));
-        let written = retry(RetryPolicy::SERVICE, &self.stop, || {
-            let put = put.clone();
-            async move { put.send().await.map_err(|error| AwsError::new("PutItem", &self.name, &error)) }
-        });
-        match written.await {
-            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
-            _ => Ok(()),
-        }
+        let before = Item::from([(":before".to_owned(), AttributeValue::N((gap.found_at - AGAIN).to_string()))]);
+        self.put_if(item, "attribute_not_exists(leaseKey) OR attribute_exists(closedAt) OR foundAt < :before", Some(before)).await
     }
 
     /// Notes that a snapshot brought back what was lost in a gap, unless the gap was closed or found once more meanwhile.
@@ -101,10 +92,7 @@ impl LeaseTable {
                 .await
                 .map_err(|error| AwsError::new("UpdateItem", &self.name, &error))
         });
-        match update.await {
-            Err(error) if error.failure != Failure::ConditionFailed => Err(error),
-            _ => Ok(()),
-        }
+        or_left(update.await)
     }
 }
 

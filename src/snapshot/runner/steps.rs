@@ -37,7 +37,7 @@ impl Runner {
     /// Begins a snapshot once the stream's position is secured, the deliver stage's too, and nothing that was lost can lie above its rows.
     async fn begin(&mut self, snapshot: &Snapshot, contents: &Contents, delivered: &Delivered) -> Result<Next, SegmentError> {
         if !delivered.is_secured() {
-            if self.told.insert(snapshot.id.clone()) {
+            if !std::mem::replace(&mut self.wait(snapshot).is_told, true) {
                 tracing::warn!(snapshot = snapshot.id, "the snapshot waits for the deliver stage, which has no position on its stream yet");
             }
             return Ok(Next::Soon);
@@ -161,20 +161,18 @@ impl Runner {
             Arrival::Noted if self.context.delivered.is_none() => Arrival::Within(LONGEST_DELIVERY),
             arrival => arrival,
         };
-        self.arrivals.insert(snapshot.id.clone(), arrival);
+        self.wait(snapshot).arrival = Some(arrival);
         Ok(arrival)
     }
 
     /// Writes the marker once every row is in the lake.
     async fn complete(&mut self, snapshot: &Snapshot) -> Result<Next, SegmentError> {
         let completed_at = snapshot.completed_at.unwrap_or_default();
-        let arrival = match self.arrivals.get(&snapshot.id) {
-            Some(arrival) => *arrival,
-            None if self.waiting.entry(snapshot.id.clone()).or_insert_with(Instant::now).elapsed()
-                < self.context.failover * ANNOUNCE_AFTER =>
-            {
-                return Ok(Next::Soon);
-            }
+        let patience = self.context.failover * ANNOUNCE_AFTER;
+        let wait = self.wait(snapshot);
+        let arrival = match wait.arrival {
+            Some(arrival) => arrival,
+            None if wait.unannounced.get_or_insert_with(Instant::now).elapsed() < patience => return Ok(Next::Soon),
             None => self.announce(snapshot).await?,
         };
         let is_there = match arrival {
@@ -216,15 +214,13 @@ impl Runner {
         }
         Ok(Next::AtOnce)
     }
-}
 
-impl Runner {
     /// Whether the deliver stage has noted every part, and the rows had the time that they are on their way from there.
     async fn is_delivered(&mut self, snapshot: &Snapshot) -> Result<bool, SegmentError> {
         if !cover_everything(&self.context.lake.parts(&snapshot.id).await?) {
             return Ok(false);
         }
-        let since = self.noted.entry(snapshot.id.clone()).or_insert_with(Instant::now);
+        let since = *self.wait(snapshot).noted.get_or_insert_with(Instant::now);
         Ok(since.elapsed() >= self.context.after_delivery)
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn draw(
     progress: &impl Fn(VerifyProgress),
 ) -> Result<Drawn, VerifyError> {
     let of = division(table::item_count(dynamo, &schema.table).await?);
-    if ignores_segments(dynamo, schema, of).await? {
+    if table::ignores_segments(dynamo, schema).await? {
         return from_whole(dynamo, schema, size, lot, progress).await;
     }
     let (room, segments, most) = match size {
@@ -95,18 +95,6 @@ async fn from_whole(
     let is_whole = drawn.has_all();
     let items: HashMap<_, _> = drawn.into_kept().into_iter().collect();
     Ok(Drawn { places: items.len() as u64, items, is_whole })
-}
-
-/// Whether the service gives the whole table for every segment, as DynamoDB Local does: then two segments begin with one key.
-async fn ignores_segments(dynamo: &Client, schema: &TableSchema, of: u32) -> Result<bool, VerifyError> {
-    let mut first = Vec::new();
-    for number in [0, 1] {
-        let request = dynamo.scan().table_name(&schema.table).total_segments(signed(of)).segment(signed(number)).limit(1);
-        let page = request.send().await.map_err(|error| AwsError::new("Scan", &schema.table, &error))?;
-        let items = page.items.unwrap_or_default();
-        first.push(items.first().map(|attributes| key_of(schema, &item_of(schema, attributes)?)).transpose()?);
-    }
-    Ok(first[0].is_some() && first[0] == first[1])
 }
 
 /// Reads a segment, or the table, consistently, at most so many items of it, and says whether that is all.
