@@ -1,13 +1,16 @@
 //! Configuration: `headwater.toml` as it is written (`raw`), and the validated settings that the rest of the program uses.
 
+mod operations;
 mod raw;
 mod snapshot;
 mod streams;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use url::Url;
 
 pub use raw::parse;
 pub(crate) use snapshot::{MOST_SEGMENTS, share as read_share};
@@ -38,6 +41,12 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// How snapshots are taken.
     pub snapshot: SnapshotSettings,
+    /// What becomes of what cannot be taken.
+    pub later_records: LaterRecords,
+    /// How the service tells how it is.
+    pub health: HealthSettings,
+    /// Who is told of what needs a person.
+    pub notify: NotifySettings,
     /// Bytes that may be buffered for the route, over all shards.
     pub memory_budget: usize,
     /// How long a shutdown may take.
@@ -223,6 +232,51 @@ pub struct DeliverSettings {
     pub application: String,
     /// Where reading starts when there are no leases yet.
     pub start: Start,
+}
+
+/// What becomes of the later changes of an item of which one is in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaterRecords {
+    /// They go on. The lake orders changes by their sequence numbers, so a redriven one takes its place among them; whoever reads the changes of
+    /// an item in the order of their arrival sees it late.
+    #[default]
+    Pass,
+    /// They wait behind it, in quarantine as well, until `headwater redrive` has sent it.
+    Wait,
+}
+
+/// How the service tells how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// Where it answers.
+    pub listen: Listen,
+    /// A shard that confirms no progress for so long makes the service not ready.
+    pub stalled_after: Duration,
+    /// The CloudWatch namespace of metrics in the log (embedded metric format); none to write no such lines.
+    pub emf_namespace: Option<String>,
+}
+
+/// Where the health listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// There, or nowhere when somebody else does: several workers may share a host.
+    IfFree(SocketAddr),
+    /// There; the service does not start when it cannot.
+    At(SocketAddr),
+}
+
+/// Who is told of what needs a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifySettings {
+    /// A topic of SNS.
+    pub sns_topic_arn: Option<String>,
+    /// An address that takes JSON by POST.
+    pub webhook: Option<Url>,
+    /// How long before the stream drops what is not durable a person is told.
+    pub trim_warning: Duration,
 }
 
 /// The configuration cannot be used.

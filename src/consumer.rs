@@ -5,6 +5,7 @@
 //! stream is read to its end) and one Scan of the lease table. When asked to stop it lets every task flush, checkpoint and release its lease.
 //! A [`Source`] says what is read and how its pages become events; the [`Route`] says where they go.
 
+pub mod board;
 mod counters;
 mod origin;
 pub mod page;
@@ -36,6 +37,7 @@ use crate::stream::lineage::{self, Begin, Leased};
 use crate::stream::poll::Pace;
 use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
+use board::Board;
 pub use counters::{Counters, Totals};
 use origin::Origin;
 use page::Decode;
@@ -130,6 +132,8 @@ pub struct Context {
     pub clock: ServiceClock,
     /// What was done so far.
     pub counters: Arc<Counters>,
+    /// How the shards are doing that this process holds.
+    pub board: Arc<Board>,
     pages: Arc<Semaphore>,
 }
 
@@ -145,7 +149,7 @@ impl Context {
         clock: ServiceClock,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(source.pages_in_memory));
-        Self { source, leases, route, quarantine, failover, owner, clock, counters: Arc::default(), pages }
+        Self { source, leases, route, quarantine, failover, owner, clock, counters: Arc::default(), board: Arc::default(), pages }
     }
 
     /// Enters a gap into the ledger; by policy, that is where it ends.
@@ -161,6 +165,21 @@ impl Context {
             OnGap::Stop => Err(ConsumerError::Gap(Box::new(gap))),
         }
     }
+}
+
+/// A stage, for whoever watches it.
+#[derive(Debug, Clone)]
+pub struct WatchedStage {
+    /// Its name.
+    pub name: &'static str,
+    /// What it has taken.
+    pub counters: Arc<Counters>,
+    /// How the shards are doing that this process holds.
+    pub board: Arc<Board>,
+    /// Its leases, checkpoints and gap ledger.
+    pub leases: Arc<LeaseTable>,
+    /// The time by which its stream keeps records.
+    pub clock: ServiceClock,
 }
 
 /// A shard, and how the work on it ended.
@@ -197,6 +216,18 @@ impl Consumer {
     /// What was done so far.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.context.counters)
+    }
+
+    /// What whoever watches the stage looks at.
+    pub fn watch(&self) -> WatchedStage {
+        let context = &self.context;
+        WatchedStage {
+            name: context.source.stage,
+            counters: Arc::clone(&context.counters),
+            board: Arc::clone(&context.board),
+            leases: Arc::clone(&context.leases),
+            clock: context.clock.clone(),
+        }
     }
 
     /// Consumes until `stop` is cancelled or something needs a person. Either way every shard is flushed, checkpointed and released

@@ -13,7 +13,7 @@ use crate::aws::{AwsError, Failure};
 use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
 use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
-use crate::consumer::{Consumer, ConsumerError, Context, Counters, Source, Totals};
+use crate::consumer::{Consumer, ConsumerError, Context, Source, Totals, WatchedStage};
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::deliver;
 use crate::event::AttributeType;
@@ -118,6 +118,7 @@ pub struct Pipeline {
     stages: Vec<Consumer>,
     snapshots: Option<Runner>,
     lake: Arc<Lake>,
+    budget: Arc<MemoryBudget>,
     sent: Vec<Sent>,
     deadline: Duration,
 }
@@ -134,20 +135,22 @@ pub enum Ended {
 /// What a running service has done, for whoever watches it.
 #[derive(Clone)]
 pub struct Watch {
-    /// What each stage has taken, by its name.
-    pub stages: Vec<(&'static str, Arc<Counters>)>,
+    /// What each stage has taken and how it is doing.
+    pub stages: Vec<WatchedStage>,
     /// What was done for snapshots, where this process captures.
     pub snapshots: Option<Arc<snapshot::Counters>>,
     /// What was sent to each service, by its name.
     pub sent: Vec<Sent>,
     /// The lake, and what has landed in it.
     pub lake: Arc<Lake>,
+    /// What is held in memory for the route, and how much may be.
+    pub budget: Arc<MemoryBudget>,
 }
 
 impl Watch {
     /// What all stages together have taken.
     pub fn taken(&self) -> Totals {
-        self.stages.iter().map(|(_, counters)| counters.totals()).fold(Totals::default(), Totals::plus)
+        self.stages.iter().map(|stage| stage.counters.totals()).fold(Totals::default(), Totals::plus)
     }
 }
 
@@ -204,16 +207,17 @@ impl Pipeline {
             stages.push(stage);
             sent.extend(counters);
         }
-        Ok(Self { stages, snapshots, lake, sent, deadline: settings.shutdown_deadline })
+        Ok(Self { stages, snapshots, lake, budget: parts.budget, sent, deadline: settings.shutdown_deadline })
     }
 
     /// What the service has done so far, now and later.
     pub fn watch(&self) -> Watch {
         Watch {
-            stages: self.stages.iter().map(|stage| (stage.name(), stage.counters())).collect(),
+            stages: self.stages.iter().map(Consumer::watch).collect(),
             snapshots: self.snapshots.as_ref().map(Runner::counters),
             sent: self.sent.clone(),
             lake: Arc::clone(&self.lake),
+            budget: Arc::clone(&self.budget),
         }
     }
 

@@ -101,6 +101,8 @@ pub struct RouteError {
     pub doing: String,
     /// What is wrong and what to do about it.
     pub hint: String,
+    /// Whether it may pass without anything being set up differently: a service that is away or busy, a disk that is full.
+    pub may_pass: bool,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,

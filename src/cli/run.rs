@@ -60,7 +60,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         () = stop.cancelled() => return Ok(Exit::Success),
     };
     let watch = pipeline.watch();
-    let stages: Vec<&str> = watch.stages.iter().map(|(stage, _)| *stage).collect();
+    let stages: Vec<&str> = watch.stages.iter().map(|stage| stage.name).collect();
     tracing::info!(table = settings.table.name, lake = %settings.lake.location, stages = stages.join(", "), "replicating");
     let finished = CancellationToken::new();
     let report = {
@@ -73,7 +73,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     report.await.context("report progress")?;
     log_progress(&watch, "stopped");
     if globals.output == Output::Json {
-        let stages = watch.stages.iter().map(|(stage, counters)| ((*stage).to_owned(), counters.totals().records.into()));
+        let stages = watch.stages.iter().map(|stage| (stage.name.to_owned(), stage.counters.totals().records.into()));
         let landed = watch.lake.counters().read();
         let stages = serde_json::Value::Object(stages.collect());
         println!("{}", serde_json::json!({ "changes": stages, "landed": landed.rows, "objects": landed.objects }));
@@ -126,10 +126,10 @@ async fn report(on_terminal: bool, finished: &CancellationToken, watch: &Watch) 
 
 /// A log line for each stage, each service that is sent to, and the lake.
 fn log_progress(watch: &Watch, message: &str) {
-    for (stage, counters) in &watch.stages {
-        let taken = counters.totals();
+    for stage in &watch.stages {
+        let taken = stage.counters.totals();
         tracing::info!(
-            stage,
+            stage = stage.name,
             changes = taken.records,
             newest = %clock::rfc3339(taken.newest),
             misfits = taken.misfits,
@@ -164,8 +164,8 @@ fn log_progress(watch: &Watch, message: &str) {
 
 fn summary(watch: &Watch) -> String {
     let mut text = String::new();
-    for (stage, counters) in &watch.stages {
-        let _ = write!(text, "{stage}: {} changes, ", counters.totals().records);
+    for stage in &watch.stages {
+        let _ = write!(text, "{}: {} changes, ", stage.name, stage.counters.totals().records);
     }
     for (service, sent) in &watch.sent {
         let totals = sent.totals();

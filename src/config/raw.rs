@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::operations::{RawHealth, RawNotify, RawQuarantine};
 use super::snapshot::RawSnapshot;
 use super::streams::{RawDeliver, RawFirehose, RawKinesis, check_stages};
 use super::{LeaseSettings, OnGap, RouteKind, Settings, Stages, Start, StreamSettings, TableSettings};
@@ -44,6 +45,12 @@ struct Raw {
     deliver: Option<RawDeliver>,
     #[serde(default)]
     snapshot: RawSnapshot,
+    #[serde(default)]
+    quarantine: RawQuarantine,
+    #[serde(default)]
+    health: RawHealth,
+    #[serde(default)]
+    notify: RawNotify,
     #[serde(default)]
     memory: RawMemory,
     #[serde(default)]
@@ -138,6 +145,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
     let kinesis = raw.kinesis.map(RawKinesis::validate).transpose()?;
     let firehose = raw.firehose.map(RawFirehose::validate).transpose()?;
     let deliver = raw.deliver.map(|deliver| deliver.validate(&application)).transpose()?;
+    let max_age = duration("lake.max_age", raw.lake.max_age, MAX_AGE)?;
     check_stages(raw.route.kind, kinesis.as_ref(), firehose.as_ref(), deliver.as_ref(), &application)?;
     Ok(Settings {
         stages: Stages { capture: true, deliver: deliver.is_some() },
@@ -159,7 +167,7 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
                 Some(RawFormat::Ndjson) => Format::Ndjson,
             },
             max_size: size("lake.max_size", raw.lake.max_size, MAX_SIZE)?,
-            max_age: duration("lake.max_age", raw.lake.max_age, MAX_AGE)?,
+            max_age,
             decimals: match raw.lake.decimals {
                 None | Some(RawDecimals::Number) => Decimals::Number,
                 Some(RawDecimals::String) => Decimals::String,
@@ -167,6 +175,9 @@ pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
             kms_key: raw.lake.kms_key,
         },
         snapshot: raw.snapshot.validate()?,
+        later_records: raw.quarantine.later_records,
+        health: raw.health.validate(max_age)?,
+        notify: raw.notify.validate()?,
         memory_budget,
         shutdown_deadline: duration("shutdown.deadline", raw.shutdown.deadline, DEADLINE)?,
     })

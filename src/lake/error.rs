@@ -105,7 +105,8 @@ impl LakeError {
 
 impl From<LakeError> for RouteError {
     fn from(error: LakeError) -> Self {
-        Self { doing: error.doing, hint: error.problem.to_string(), source: error.source }
+        let may_pass = matches!(error.problem, Problem::Unreachable | Problem::NoSpace | Problem::Other(_));
+        Self { doing: error.doing, hint: error.problem.to_string(), may_pass, source: error.source }
     }
 }
 

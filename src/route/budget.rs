@@ -82,7 +82,12 @@ impl MemoryBudget {
         Share { budget: Arc::clone(self), id, signal }
     }
 
-    /// What all writers hold.
+    /// The limit in bytes.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// What all writers hold, in bytes.
     pub fn held(&self) -> usize {
         self.holders().total
     }

@@ -90,7 +90,7 @@ impl Shared {
         let doing = || format!("write to the Kinesis stream '{}'", self.stream);
         match told {
             Ok(true) => Ok(()),
-            Ok(false) => Err(RouteError { doing: doing(), hint: NOT_BY_KEY.to_owned(), source: None }),
+            Ok(false) => Err(RouteError { doing: doing(), hint: NOT_BY_KEY.to_owned(), may_pass: false, source: None }),
             Err(error) if error.is_transient() => {
                 tracing::warn!(stream = self.stream, %error, "the stream cannot be described now");
                 Ok(())
@@ -115,7 +115,8 @@ impl KinesisRoute {
         let doing = || format!("open the Kinesis stream '{}'", settings.stream);
         let failed = |error: AwsError| route_error(doing(), error);
         let summary = retry(RetryPolicy::START_UP, &stop, || stream.describe()).await.map_err(failed)?;
-        let record_limit = check(&summary, settings.large_records).map_err(|hint| RouteError { doing: doing(), hint, source: None })?;
+        let record_limit =
+            check(&summary, settings.large_records).map_err(|hint| RouteError { doing: doing(), hint, may_pass: false, source: None })?;
         let map = match settings.aggregation {
             Some(_) => retry(RetryPolicy::START_UP, &stop, || stream.open_shards()).await.map_err(failed)?,
             // Where each event is a record of its own, Kinesis places it.
@@ -202,7 +203,7 @@ fn route_error(doing: String, error: AwsError) -> RouteError {
             "Kinesis does not take the request: check that what answers is Kinesis"
         }
     };
-    RouteError { doing, hint: hint.to_owned(), source: Some(Box::new(error)) }
+    RouteError { doing, hint: hint.to_owned(), may_pass: error.is_transient(), source: Some(Box::new(error)) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use aws_smithy_types::Blob;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::retry::{RetryPolicy, retry};
+use crate::retry::{RetryPolicy, Transient as _, retry};
 use crate::route::RouteError;
 
 const PUT: &str = "PutRecordBatch";
@@ -59,10 +59,11 @@ impl DeliveryStream {
         let described = described.map_err(|error| RouteError {
             doing: doing(),
             hint: hint(&error, "firehose:DescribeDeliveryStream"),
+            may_pass: error.is_transient(),
             source: Some(Box::new(error)),
         })?;
         match obstacle(&described) {
-            Some(hint) => Err(RouteError { doing: doing(), hint, source: None }),
+            Some(hint) => Err(RouteError { doing: doing(), hint, may_pass: false, source: None }),
             None => Ok(described.destinations().is_empty() || described.destinations().iter().any(takes_records_apart)),
         }
     }

@@ -294,7 +294,12 @@ fn doing(name: &str) -> String {
 }
 
 fn failure(name: &str, error: AwsError) -> RouteError {
-    RouteError { doing: doing(name), hint: hint(&error, "firehose:PutRecordBatch"), source: Some(Box::new(error)) }
+    RouteError {
+        doing: doing(name),
+        hint: hint(&error, "firehose:PutRecordBatch"),
+        may_pass: error.is_transient(),
+        source: Some(Box::new(error)),
+    }
 }
 
 fn refusal(name: &str, GaveUp { after }: GaveUp, reason: &str) -> RouteError {
@@ -304,5 +309,5 @@ fn refusal(name: &str, GaveUp { after }: GaveUp, reason: &str) -> RouteError {
         "raise the delivery stream's quota if it asks for fewer calls, or see whether it is healthy"
     };
     let hint = format!("Firehose has refused a record for {} s ({reason}): {advice}", after.as_secs());
-    RouteError { doing: doing(name), hint, source: None }
+    RouteError { doing: doing(name), hint, may_pass: true, source: None }
 }

@@ -32,7 +32,7 @@ pub(super) async fn announce(shared: &Shared, snapshot: &Announcement<'_>) -> Re
     loop {
         let failed = match round(shared, snapshot, &mut told).await {
             Ok(None) => return Ok(()),
-            Ok(Some(hint)) => RouteError { doing: doing(), hint, source: None },
+            Ok(Some(hint)) => RouteError { doing: doing(), hint, may_pass: true, source: None },
             Err(error) if error.is_transient() => route_error(doing(), error),
             Err(error) => return Err(route_error(doing(), error)),
         };

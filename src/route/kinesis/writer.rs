@@ -387,6 +387,7 @@ impl KinesisWriter {
         self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| RouteError {
             doing: self.doing(),
             hint: advice(&record.lane, answer, gave_up),
+            may_pass: true,
             source: None,
         })
     }

@@ -7,7 +7,6 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::retry::Transient as _;
 
 /// A delivery stream whose service gives these answers in turn.
 fn answering(answers: impl IntoIterator<Item = (u16, Value)>) -> (DeliveryStream, StaticReplayClient) {

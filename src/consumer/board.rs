@@ -1,0 +1,137 @@
+//! How each shard that this process holds is doing: what readiness, lag and the status page are told from.
+//!
+//! Progress means that something was confirmed: a record became durable, or the shard was seen to hold nothing more. That a page came is none, and a
+//! shard that waits for its target says so (*honest-lag*).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::event::ShardId;
+use crate::stream::StreamInfo;
+
+/// What a task does with its shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doing {
+    /// It waits for the former holder to hand the shard over.
+    TakingOver,
+    /// It reads and sends.
+    Reading,
+    /// It waits for this to pass, and then goes on from its checkpoint.
+    Waiting(String),
+}
+
+/// Where a shard stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What its task does.
+    pub doing: Doing,
+    /// Since when it does that.
+    pub since: Instant,
+    /// When progress was confirmed last, or when the shard was taken.
+    pub progressed: Instant,
+    /// Every change made before this time (seconds since the epoch) is durable, as far as this shard goes.
+    pub durable_through: Option<i64>,
+}
+
+/// The shards that a stage of this process holds.
+#[derive(Debug, Default)]
+pub struct Board {
+    places: Mutex<BTreeMap<ShardId, Standing>>,
+    looked: Mutex<Option<Look>>,
+}
+
+/// What a stage saw when it last looked at its stream and its leases with success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// When that was.
+    pub at: Instant,
+    /// The stream.
+    pub stream: StreamInfo,
+}
+
+impl Board {
+    /// Every shard that is held, and where it stands.
+    pub fn standings(&self) -> BTreeMap<ShardId, Standing> {
+        self.places().clone()
+    }
+
+    /// The last successful look at the stream and the leases; none before the first one.
+    pub fn looked(&self) -> Option<Look> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The stage has looked at the stream and the leases, and taken what it may.
+    pub fn note_look(&self, stream: StreamInfo) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { at: Instant::now(), stream });
+    }
+
+    /// Adds a shard that was just taken. It is on the board until the place is dropped.
+    pub fn place(self: &Arc<Self>, shard: ShardId, doing: Doing, durable_through: Option<i64>) -> Place {
+        let now = Instant::now();
+        self.places().insert(shard.clone(), Standing { doing, since: now, progressed: now, durable_through });
+        Place { board: Arc::clone(self), shard }
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<ShardId, Standing>> {
+        // Each statement leaves the map whole, so a panic elsewhere does not spoil it.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shard's place on the board.
+#[derive(Debug)]
+pub struct Place {
+    board: Arc<Board>,
+    shard: ShardId,
+}
+
+impl Place {
+    /// The task does something else now.
+    pub fn now(&self, doing: Doing) {
+        if let Some(standing) = self.board.places().get_mut(&self.shard)
+            && standing.doing != doing
+        {
+            (standing.doing, standing.since) = (doing, Instant::now());
+        }
+    }
+
+    /// Progress was confirmed; everything before `durable_through` is durable, where that is known.
+    pub fn progressed(&self, durable_through: Option<i64>) {
+        if let Some(standing) = self.board.places().get_mut(&self.shard) {
+            standing.progressed = Instant::now();
+            standing.durable_through = standing.durable_through.max(durable_through);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.board.places().remove(&self.shard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_stands_on_the_board_while_it_is_held() {
+        let board = Arc::new(Board::default());
+        let place = board.place(ShardId::new("a"), Doing::Reading, Some(5));
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        place.now(Doing::Reading);
+        place.progressed(Some(3));
+        let standing = board.standings()[&ShardId::new("a")].clone();
+        assert_eq!((standing.since, standing.progressed), (begun, Instant::now()), "to go on with the same is nothing new");
+        assert_eq!(standing.durable_through, Some(5), "what is durable stays so");
+        place.now(Doing::Waiting("the store does not answer".to_owned()));
+        assert_eq!(board.standings()[&ShardId::new("a")].since, Instant::now());
+        drop(place);
+        assert!(board.standings().is_empty());
+    }
+}
