@@ -16,6 +16,7 @@
 
 mod cursor;
 mod error;
+mod freshness;
 mod node;
 mod property;
 mod rules;
@@ -26,6 +27,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod types;
+
+use std::time::Duration;
 
 pub use error::{ContractError, ContractErrors, Position};
 pub use schema::{Column, ColumnType, ContractId, KeyColumn, TableSchema, TimestampFormat, snake_case};
@@ -80,6 +83,11 @@ impl Contract {
     /// The tables that it describes, in the order of the document.
     pub fn tables(&self) -> &[ContractTable] {
         &self.tables
+    }
+
+    /// How fresh the lake's copy of the DynamoDB table of that name has to be; none where the contract promises nothing.
+    pub fn freshness(&self, table: &str) -> Option<Duration> {
+        self.tables.iter().find(|described| described.is(table))?.freshness
     }
 
     /// The schema of the DynamoDB table of that name, which is the `physicalName` or the `name` of one of the contract's objects.
@@ -137,7 +145,8 @@ fn tables(root: &Cursor<'_>, problems: &mut Problems) -> Vec<ContractTable> {
     let mut tables: Vec<ContractTable> = Vec::new();
     for object in objects {
         rules::check_quality(&object, problems);
-        let Some(table) = ContractTable::read(&object, flatten_depth, problems) else { continue };
+        let Some(mut table) = ContractTable::read(&object, flatten_depth, problems) else { continue };
+        table.freshness = freshness::promised(root, &table.name);
         if tables.iter().any(|other| other.is(&table.name) || other.is(table.table())) {
             let problem = format!("another object describes '{}' as well", table.table());
             problems.add(object.at(), object.path_of("name"), problem, "names and physicalNames of objects must differ");

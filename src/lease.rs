@@ -9,6 +9,8 @@ pub mod expiry;
 pub mod gap;
 pub mod held;
 mod item;
+pub mod lag;
+pub mod notice;
 pub mod snapshot;
 pub mod table;
 

@@ -56,6 +56,7 @@ pub mod init;
 pub mod lake;
 pub mod lease;
 pub mod mutant;
+pub mod notify;
 pub mod pipeline;
 pub mod retry;
 pub mod route;

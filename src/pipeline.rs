@@ -20,6 +20,7 @@ use crate::event::AttributeType;
 use crate::lake::{Lake, LakeError};
 use crate::lease::Checkpoint;
 use crate::lease::table::LeaseTable;
+use crate::notify::{self, InvalidWebhook, Notifier, Rhythm, Sink};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::budget::MemoryBudget;
 use crate::route::counters::RouteCounters;
@@ -108,6 +109,9 @@ pub enum StartError {
     /// The lake refused or could not be reached.
     #[error("open the lake")]
     Lake(#[source] LakeError),
+    /// Nobody could be told of what needs a person.
+    #[error(transparent)]
+    Webhook(#[from] InvalidWebhook),
 }
 
 /// What was sent to a service, and its name.
@@ -117,6 +121,7 @@ pub type Sent = (&'static str, Arc<RouteCounters>);
 pub struct Pipeline {
     stages: Vec<Consumer>,
     snapshots: Option<Runner>,
+    notifier: Notifier,
     lake: Arc<Lake>,
     budget: Arc<MemoryBudget>,
     sent: Vec<Sent>,
@@ -178,7 +183,8 @@ impl Pipeline {
         } else {
             None
         };
-        let schema = Arc::new(schema(settings, info.as_ref().map(|info| info.keys.as_slice()))?);
+        let (schema, freshness) = schema(settings, info.as_ref().map(|info| info.keys.as_slice()))?;
+        let schema = Arc::new(schema);
         if let (Some(info), true) = (&info, settings.stages.capture) {
             check_view(&settings.table.name, info)?;
         }
@@ -207,7 +213,8 @@ impl Pipeline {
             stages.push(stage);
             sent.extend(counters);
         }
-        Ok(Self { stages, snapshots, lake, budget: parts.budget, sent, deadline: settings.shutdown_deadline })
+        let notifier = parts.notifier(&stages, freshness)?;
+        Ok(Self { stages, snapshots, notifier, lake, budget: parts.budget, sent, deadline: settings.shutdown_deadline })
     }
 
     /// What the service has done so far, now and later.
@@ -234,6 +241,7 @@ impl Pipeline {
         if let Some(snapshots) = self.snapshots {
             stages.push(snapshots.run(stop.clone()).map(Ok).boxed());
         }
+        stages.push(self.notifier.run(stop.clone()).map(Ok).boxed());
         let mut failed = None;
         let ended = loop {
             let done = tokio::select! {
@@ -323,6 +331,21 @@ impl Parts<'_> {
         Ok((self.stage(source, leases, route, clock), sent))
     }
 
+    /// What tells people of what needs them.
+    fn notifier(&self, stages: &[Consumer], freshness: Option<Duration>) -> Result<Notifier, StartError> {
+        let settings = self.settings;
+        Ok(Notifier::new(notify::Context {
+            stages: stages.iter().map(Consumer::watch).collect(),
+            lake: Arc::clone(&self.lake),
+            last_stage: if settings.deliver.is_some() { "deliver" } else { "capture" },
+            freshness,
+            trim_warning: settings.notify.trim_warning,
+            sinks: Sink::all(&settings.notify, self.sdk)?,
+            owner: self.owner.clone(),
+            rhythm: Rhythm::SERVICE,
+        }))
+    }
+
     fn stage(&self, source: Source, leases: Arc<LeaseTable>, route: Arc<dyn Route>, clock: ServiceClock) -> Consumer {
         let failover = self.settings.lease.failover;
         Consumer::new(Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock))
@@ -357,14 +380,14 @@ async fn describe_table(settings: &Settings, table: &TableStreams, stop: &Cancel
     })
 }
 
-/// The table's columns, from its contract or from its keys alone.
-fn schema(settings: &Settings, keys: Option<&[(String, AttributeType)]>) -> Result<TableSchema, StartError> {
+/// The table's columns, from its contract or from its keys alone, and how fresh the contract promises the lake to be.
+fn schema(settings: &Settings, keys: Option<&[(String, AttributeType)]>) -> Result<(TableSchema, Option<Duration>), StartError> {
     let Some(path) = &settings.table.contract else {
-        return Ok(TableSchema::keys_only(&settings.table.name, keys.unwrap_or_default().to_vec()));
+        return Ok((TableSchema::keys_only(&settings.table.name, keys.unwrap_or_default().to_vec()), None));
     };
     let text = std::fs::read_to_string(path).map_err(|source| StartError::ContractFile { path: path.clone(), source })?;
     Contract::parse(&text, &path.display().to_string())
-        .and_then(|contract| contract.table_schema(&settings.table.name, keys))
+        .and_then(|contract| Ok((contract.table_schema(&settings.table.name, keys)?, contract.freshness(&settings.table.name))))
         .map_err(StartError::Contract)
 }
 

@@ -2,17 +2,12 @@
 
 use super::cursor::Cursor;
 use super::error::{Problems, either};
+use super::freshness::seconds_of;
 use super::node::Value;
 use super::standard::OPERATORS;
 
 /// Service levels that are lengths of time.
 const DURATIONS: [&str; 7] = ["freshness", "latency", "frequency", "retention", "timeToDetect", "timeToNotify", "timeToRepair"];
-
-/// Units of time. `m` is left out: it could be minutes or months.
-const UNITS: [&str; 22] = [
-    "s", "second", "seconds", "min", "minute", "minutes", "h", "hour", "hours", "d", "day", "days", "w", "week", "weeks", "mo", "month",
-    "months", "y", "yr", "year", "years",
-];
 
 /// Checks the rules of an object of the schema and of all its properties.
 pub(super) fn check_quality(object: &Cursor<'_>, problems: &mut Problems) {
@@ -156,7 +151,7 @@ pub(super) fn check_service_levels(contract: &Cursor<'_>, problems: &mut Problem
                 let help = format!("{name} is a length of time: a unit such as 'minutes' is expected");
                 problems.add(level.at(), level.path_of("unit"), "is missing", help);
             }
-            Some(unit) if !unit.text().is_some_and(|unit| UNITS.contains(&unit)) => {
+            Some(unit) if unit.text().and_then(seconds_of).is_none() => {
                 let help = "seconds, minutes, hours, days, weeks, months or years is expected (or s, min, h, d, w, mo, y)";
                 unit.problem(problems, unit.node.value.describe(), help);
             }

@@ -1,6 +1,7 @@
 //! The columns of one object of a contract, and whether its key is the table's.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::error::{Position, Problems};
@@ -33,6 +34,8 @@ pub struct ContractTable {
     pub keys: Vec<ContractKey>,
     /// The other columns, in the order of the document.
     pub columns: Vec<ContractColumn>,
+    /// How long after it was made a change is in the lake at most, as the contract's service levels say.
+    pub freshness: Option<Duration>,
     pub(super) path: String,
 }
 
@@ -83,6 +86,7 @@ impl ContractTable {
             physical_name: object.text_of("physicalName").map(str::to_owned),
             keys,
             columns: columns.0.into_iter().map(|placed| placed.column).collect(),
+            freshness: None,
             path: object.path.clone(),
         })
     }

@@ -2,6 +2,7 @@
 
 mod columns;
 mod errors;
+mod freshness;
 
 use super::{Contract, ContractErrors};
 

@@ -18,6 +18,8 @@ pub(super) const SEGMENT: &str = "SEGMENT";
 pub(super) const SNAPSHOT: &str = "SNAPSHOT";
 /// `entityType` of entries of the gap ledger.
 pub(super) const GAP: &str = "GAP";
+/// `entityType` of notices.
+pub(super) const NOTICE: &str = "NOTICE";
 
 const TRIM_HORIZON: &str = "TRIM_HORIZON";
 const AT_TIMESTAMP: &str = "AT_TIMESTAMP";

@@ -1,5 +1,6 @@
 //! The lease table in DynamoDB.
 
+mod notices;
 mod snapshots;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gap::Gap;
 use super::item::{self, Item};
+use super::notice::Notice;
 use super::snapshot::{SegmentProgress, Snapshot};
 use super::{Checkpoint, Lease};
 use crate::aws::{AwsError, Failure};
@@ -70,6 +72,8 @@ pub struct Contents {
     pub snapshots: Vec<Snapshot>,
     /// Leases on segments of snapshots.
     pub segments: Vec<Lease>,
+    /// What a person is told of.
+    pub notices: Vec<Notice>,
 }
 
 /// The table that holds the leases of one application.
@@ -196,6 +200,8 @@ impl LeaseTable {
                     contents.snapshots.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?);
                 }
                 Some(item::GAP) => contents.gaps.push(serde_dynamo::from_item(item).map_err(|error| problem(error.to_string()))?),
+                // Nobody's work stops for a notice that cannot be read, such as one of a kind that only a newer worker knows.
+                Some(item::NOTICE) => contents.notices.extend(serde_dynamo::from_item(item)),
                 Some(_) => {}
             }
         }

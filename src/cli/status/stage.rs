@@ -12,8 +12,9 @@ use crate::aws::{AwsError, Failure};
 use crate::cli::snapshot::view::View;
 use crate::clock::{self, ServiceClock};
 use crate::lease::gap::Gap;
+use crate::lease::notice::Notice;
 use crate::lease::table::{Contents, LeaseTable};
-use crate::lease::{Checkpoint, Lease};
+use crate::lease::{Checkpoint, Lease, lag};
 use crate::retry::{RetryPolicy, retry};
 use crate::stream::{ShardInfo, StreamApi, StreamInfo, describe_all};
 
@@ -31,6 +32,8 @@ pub(super) struct Stage {
     seconds_to_trim: Option<i64>,
     shards: Vec<Shard>,
     gaps: Vec<LedgerEntry>,
+    /// What a person was or is being told of, and is not over.
+    notices: Vec<Raised>,
     /// Those that are under way, or the one that was asked for last.
     snapshots: Vec<View>,
     /// Why nothing is known of the stage.
@@ -45,6 +48,16 @@ struct LedgerEntry {
     gap: Gap,
     /// Whether a snapshot has brought back what was lost.
     state: &'static str,
+}
+
+/// What needs a person.
+#[derive(Debug, Serialize)]
+struct Raised {
+    kind: &'static str,
+    subject: String,
+    since: String,
+    summary: String,
+    action: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,17 +96,18 @@ impl Stage {
             Err(error) => return Err(error),
         };
         let now = clock.unix_seconds();
-        let oldest = reading(&contents.leases).iter().map(|lease| lease.durable_through).min().flatten();
+        let oldest = lag::durable_through(&contents.leases);
         Ok(Self {
             name: stage,
             enabled: stream.as_ref().is_some_and(|stream| stream.enabled),
             durable_through: oldest.map(clock::rfc3339),
             lag_seconds: oldest.map(|at| (now - at).max(0)),
-            seconds_to_trim: stream.as_ref().and_then(|stream| Some(oldest? + stream.retention - now)),
+            seconds_to_trim: stream.as_ref().and_then(|stream| Some(lag::seconds_to_trim(oldest?, stream.retention, now))),
             stream: stream.map(|stream| stream.arn.to_string()),
             shards: shards(&listed, &contents.leases, now),
             snapshots: View::in_flight_or_last(&contents),
             gaps: ledger(contents.gaps),
+            notices: raised(contents.notices),
             error: None,
         })
     }
@@ -109,6 +123,7 @@ impl Stage {
             seconds_to_trim: None,
             shards: Vec::new(),
             gaps: Vec::new(),
+            notices: Vec::new(),
             snapshots: Vec::new(),
             error: Some(error.to_string()),
         }
@@ -132,6 +147,12 @@ impl Stage {
                 println!("durable  through {through}, {} behind; {}", duration(lag), to_trim(trim));
             }
             _ => println!("durable  nothing known yet"),
+        }
+        if !self.notices.is_empty() {
+            println!("\nneeds a person");
+        }
+        for notice in &self.notices {
+            print!("{}", notice.text());
         }
         println!();
         let width = self.shards.iter().map(|shard| shard.id.len()).max().unwrap_or(5).max(5);
@@ -176,16 +197,30 @@ impl LedgerEntry {
     }
 }
 
+impl Raised {
+    fn text(&self) -> String {
+        format!("  {}  {}: {}\n                        {}\n", self.since, self.kind, self.summary, self.action)
+    }
+}
+
+/// What is not over, the oldest first.
+fn raised(mut notices: Vec<Notice>) -> Vec<Raised> {
+    notices.retain(|notice| notice.open);
+    notices.sort_by(|a, b| a.since.cmp(&b.since).then_with(|| a.key().cmp(&b.key())));
+    let raised = notices.into_iter().map(|notice| Raised {
+        kind: notice.kind.as_str(),
+        subject: notice.subject,
+        since: clock::rfc3339(notice.since),
+        summary: notice.summary,
+        action: notice.action,
+    });
+    raised.collect()
+}
+
 /// The ledger: what is still missing first, then the latest first.
 fn ledger(mut gaps: Vec<Gap>) -> Vec<LedgerEntry> {
     gaps.sort_by(|a, b| b.is_open().cmp(&a.is_open()).then(b.found_at.cmp(&a.found_at)).then(a.key.cmp(&b.key)));
     gaps.into_iter().map(|gap| LedgerEntry { state: if gap.is_open() { "open" } else { "closed" }, gap }).collect()
-}
-
-/// The leases whose shards are being read or could be. A shard that waits for its parent is behind by what the parent is.
-fn reading(leases: &[Lease]) -> Vec<&Lease> {
-    let unfinished = || leases.iter().filter(|lease| lease.checkpoint != Checkpoint::ShardEnd);
-    unfinished().filter(|lease| !unfinished().any(|other| lease.parents.contains(&other.shard))).collect()
 }
 
 fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
