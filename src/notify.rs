@@ -58,7 +58,7 @@ impl Rhythm {
 /// How long reading a lease table or listing the quarantine may take; the next look is not far.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 /// What a shutdown grants the last look.
-const LAST_LOOK: Duration = Duration::from_secs(10);
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// What a notifier works with.
 pub struct Context {

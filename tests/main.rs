@@ -11,6 +11,8 @@ mod export;
 mod kinesis;
 mod lake;
 mod local;
+#[cfg(feature = "embedded")]
+mod notify;
 #[cfg(feature = "sql")]
 mod query;
 #[cfg(feature = "embedded")]

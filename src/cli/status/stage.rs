@@ -279,6 +279,7 @@ mod tests {
     use super::*;
     use crate::event::ShardId;
     use crate::lease::gap::GapKind;
+    use crate::lease::notice::NoticeKind;
 
     fn gap(shard: &str, found_at: i64) -> Gap {
         Gap::of_shard(GapKind::Trimmed, &ShardId::new(shard), Some("123".parse().unwrap()), Some(found_at - 90_000), found_at)
@@ -316,5 +317,30 @@ mod tests {
         let closed = json(closed(gap("a", 1_795_230_000)));
         assert_eq!((closed["state"].as_str(), closed["closedBy"].as_str()), (Some("closed"), Some("20261121T030000Z-3f9a1c2e")));
         assert_eq!((closed["foundAt"].as_i64(), closed["closedAt"].as_i64()), (Some(1_795_230_000), Some(1_795_230_100)));
+    }
+
+    #[test]
+    fn what_needs_a_person_and_is_not_over_is_shown() {
+        let notice = |subject: &str, since, open| Notice {
+            version: 1,
+            kind: NoticeKind::Quarantine,
+            subject: subject.into(),
+            stage: "capture".into(),
+            since,
+            open,
+            beliefs: BTreeMap::new(),
+            teller: None,
+            summary: format!("3 records of table {subject} are in quarantine"),
+            action: "mend the cause".into(),
+            details: serde_json::Map::new(),
+        };
+        let notices = vec![notice("later", 1_795_230_000, true), notice("over", 1, false), notice("orders", 1_795_220_000, true)];
+        let texts: String = raised(notices).iter().map(Raised::text).collect();
+        insta::assert_snapshot!(texts, @r"
+          2026-11-21T00:13:20Z  quarantine: 3 records of table orders are in quarantine
+                                mend the cause
+          2026-11-21T03:00:00Z  quarantine: 3 records of table later are in quarantine
+                                mend the cause
+        ");
     }
 }
