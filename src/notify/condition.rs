@@ -79,7 +79,7 @@ impl Expected<'_> {
 
     fn gap(&self, gap: &Gap) -> Condition {
         let (table, stage) = (self.table, self.stage);
-        let from = gap.lost_from.map_or_else(String::new, |at| format!(", changes made since {} are concerned", rfc3339(at)));
+        let from = gap.lost_from.map_or_else(String::new, |at| format!(" (those made since {})", rfc3339(at)));
         let details = json!({
             "gap": gap.kind, "origin": gap.origin, "after": gap.after, "lostFrom": gap.lost_from.map(rfc3339), "foundAt": rfc3339(gap.found_at),
         });
@@ -119,13 +119,17 @@ impl Expected<'_> {
         let warning = seconds(self.trim_warning);
         let over = (warning + warning / 4).min(i64::midpoint(warning, retention));
         let (table, stage) = (self.table, self.stage);
-        let when = if left > 0 { format!("will be dropped in {}", span(left)) } else { format!("have been dropped for {}", span(left)) };
+        let when = if left > 0 {
+            format!("in {} the stream begins to drop changes that are not durable", span(left))
+        } else {
+            format!("for {} the stream has been dropping changes that are not durable", span(left))
+        };
         (left < over).then(|| Condition {
             kind: NoticeKind::TimeToTrim,
             subject: format!("{table}/{stage}"),
             since: self.now,
             raises: left < warning,
-            summary: format!("{stage} of table {table}: changes that are not durable {when} by the stream"),
+            summary: format!("{stage} of table {table}: {when}"),
             action: "see in `headwater status` and in the log what holds the stage up (a target that takes nothing, too few workers, a shard that \
                      nobody reads): what is trimmed unread is lost until a snapshot"
                 .to_owned(),
@@ -158,7 +162,10 @@ impl Expected<'_> {
             subject: self.table.to_owned(),
             since: self.now,
             raises: true,
-            summary: format!("{records} record{} of table {} in quarantine", if records == 1 { " is" } else { "s are" }, self.table),
+            summary: match records {
+                1 => format!("1 record of table {} is in quarantine", self.table),
+                _ => format!("{records} records of table {} are in quarantine", self.table),
+            },
             action: format!(
                 "read the reasons in the objects under {place}, mend the cause, and send the records back with `headwater redrive`"
             ),

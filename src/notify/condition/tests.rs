@@ -119,7 +119,16 @@ fn a_person_reads_what_is_the_matter_and_what_to_do() {
     let mut findings = expected().look(&contents);
     findings.conditions.extend(expected().quarantine(3, "s3://lake/orders/quarantine"));
     let texts: String = findings.conditions.iter().map(|c| format!("{}: {}\n  {}\n", c.kind, c.summary, c.action)).collect();
-    insta::assert_snapshot!(texts, @"");
+    insta::assert_snapshot!(texts, @r#"
+    gap: capture of table orders, shard-1: changes were trimmed from the stream before they were read (those made since 2026-11-20T03:00:00Z)
+      take a snapshot (`headwater snapshot start`, or stream.on_gap = "snapshot"), which brings back what was lost and closes the gap; then see in the log and in `headwater status` why reading fell behind
+    freshness: capture of table orders is 19h behind, and the contract promises 5m at most
+      see in `headwater status` and in the log what holds the stage up, and tell those who read the lake
+    time-to-trim: capture of table orders: in 5h the stream begins to drop changes that are not durable
+      see in `headwater status` and in the log what holds the stage up (a target that takes nothing, too few workers, a shard that nobody reads): what is trimmed unread is lost until a snapshot
+    quarantine: 3 records of table orders are in quarantine
+      read the reasons in the objects under s3://lake/orders/quarantine, mend the cause, and send the records back with `headwater redrive`
+    "#);
 }
 
 #[test]
