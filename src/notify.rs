@@ -1,14 +1,15 @@
 //! Notifications: what needs a person goes out once, and once more when it is over.
 //!
-//! A [`Notifier`] runs beside the stages. Once a minute it looks at each stage's lease table and at the quarantine: [`condition`] (pure) tells what needs
-//! a person, and a [`Notice`] in the lease table, of which [`crate::lease::notice`] says how it works, keeps what is true and who was told. Receivers are
-//! the log, a topic of SNS and a webhook ([`sink`]); all get the same [`Message`].
+//! A [`Notifier`] runs beside the stages. Once a minute it looks at each stage's lease table and at the quarantine: [`condition`] (pure)
+//! tells what needs a person, and a [`Notice`] in the lease table, of which [`crate::lease::notice`] says how it works, keeps what is true
+//! and who was told. Receivers are the log, a topic of SNS and a webhook ([`sink`]); all get the same [`Message`].
 //!
-//! Guaranteed: every receiver is told that something needs a person, and that it is over, at least once each while a worker runs, and exactly once unless a
-//! worker ends, or an answer is lost, between a message and the note of it. A receiver that does not take a message is tried again, at longer and longer
-//! intervals, until it does; that holds up no other receiver and repeats nothing to it.
+//! Guaranteed: every receiver is told that something needs a person, and that it is over, at least once each while a worker runs, and
+//! exactly once unless a worker ends, or an answer is lost, between a message and the note of it. A receiver that does not take a message
+//! is tried again, at longer and longer intervals, until it does; that holds up no other receiver and repeats nothing to it.
 //!
-//! Not guaranteed: anything while no worker runs. That a service is gone, its platform has to tell.
+//! Not guaranteed: anything while no worker runs. That a service is gone, its platform has to tell. What is over before a receiver could be
+//! reached for the first time is not told to it.
 
 pub mod condition;
 mod memory;
@@ -40,7 +41,8 @@ pub use sink::{InvalidWebhook, Sink, SinkError};
 pub struct Rhythm {
     /// The time between two looks; each is drawn from three to five quarters of it, so that workers do not look all at once.
     pub look: Duration,
-    /// How long a notice that another worker is telling of may stand still until that worker counts as gone. Longer than sending and noting take.
+    /// How long a notice that another worker is telling of may stand still until that worker counts as gone. Longer than sending and noting
+    /// take.
     pub claim: Duration,
     /// When a receiver that failed is tried again.
     pub retry: RetryPolicy,
@@ -187,8 +189,8 @@ impl Round<'_> {
 
     /// Brings a notice from how it was `seen` to what is `wanted`, and tells those who are owed a message.
     ///
-    /// Everything is decided by conditional writes: one claims the notice and says whom a message may reach from now on, then the messages go out,
-    /// and another write says who has taken them.
+    /// Everything is decided by conditional writes: one claims the notice and says whom a message may reach from now on, then the messages
+    /// go out, and another write says who has taken them.
     async fn settle(&mut self, seen: Option<Notice>, wanted: Notice) -> Result<(), AwsError> {
         let (owner, now, key) = (&self.context.owner, Instant::now(), wanted.key());
         if seen.as_ref().is_some_and(|seen| !self.memory.may_write(seen, owner, self.context.rhythm.claim, now)) {
@@ -242,6 +244,7 @@ impl Round<'_> {
             self.away.insert(name);
         }
         let pause = self.memory.failed(key, name, self.context.rhythm.retry, Instant::now());
-        tracing::warn!(receiver = name, kind = %told.kind, subject = told.subject, %error, again_in = ?pause, "a receiver did not take a notification");
+        let (kind, subject) = (told.kind.as_str(), &told.subject);
+        tracing::warn!(receiver = name, kind, subject, %error, again_in = ?pause, "a receiver did not take a notification");
     }
 }

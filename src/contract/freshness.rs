@@ -1,7 +1,8 @@
 //! How fresh the contract promises its tables to be.
 //!
-//! Two service levels say it, `freshness` and `latency`: the longest time from the making of a change until it can be read. They hold of the objects
-//! that their `element` names, or else those that `slaDefaultElement` names, or else of every object. Where several hold of one, the strictest counts.
+//! Two service levels say it, `freshness` and `latency`: the longest time from the making of a change until it can be read. They hold of
+//! the objects that their `element` names, or else those that `slaDefaultElement` names, or else of every object. Where several hold of
+//! one, the strictest counts.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ const MINUTE: u32 = 60;
 const HOUR: u32 = 60 * MINUTE;
 const DAY: u32 = 24 * HOUR;
 
-/// A unit of time in seconds; none of what is no unit. `m` is none: it could be minutes or months. A month counts as 30 days, a year as 365.
+/// A unit of time in seconds; none of what is no unit. `m` is none: it could be minutes or months. A month counts as 30 days, a year as
+/// 365.
 pub(super) fn seconds_of(unit: &str) -> Option<u32> {
     Some(match unit {
         "s" | "second" | "seconds" => 1,

@@ -12,14 +12,15 @@ pub fn readable(leases: &[Lease]) -> Vec<&Lease> {
     unfinished().filter(|lease| !lease.parents.iter().any(|parent| waited_for.contains(parent))).collect()
 }
 
-/// Everything that the stream took before this time (seconds since the epoch) is durable, over all shards. None when a shard has confirmed nothing
-/// yet, or when there is nothing to be read.
+/// Everything that the stream took before this time (seconds since the epoch) is durable, over all shards. None when a shard has confirmed
+/// nothing yet, or when there is nothing to be read.
 pub fn durable_through(leases: &[Lease]) -> Option<i64> {
     readable(leases).iter().map(|lease| lease.durable_through).min().flatten()
 }
 
-/// As [`durable_through`], where a shard that has confirmed nothing yet counts from its parents' end, or from when it was found: nothing is known of
-/// what it took before, and nothing that it took since is durable. A shard that nobody gets anything out of is behind like any other one.
+/// As [`durable_through`], where a shard that has confirmed nothing yet counts from its parents' end, or from when it was found: nothing is
+/// known of what it took before, and nothing that it took since is durable. A shard that nobody gets anything out of is behind like any
+/// other one.
 pub fn confirmed_through(leases: &[Lease]) -> Option<i64> {
     let known: BTreeMap<&ShardId, &Lease> = leases.iter().map(|lease| (&lease.shard, lease)).collect();
     let confirmed = |lease: &Lease| {

@@ -1,9 +1,9 @@
 //! Notices: what a person is told of, and who was told.
 //!
-//! A notice is an item of the lease table (`entityType` NOTICE), one for each thing that needs a person, so that all workers together tell of it once.
-//! It says what is true, [`Notice::open`], and what each receiver is known to believe, [`Belief`]; whoever is owed a message is told until the two
-//! agree. Before a message is sent the receiver is noted as [`Belief::Unsure`]: a crash on the way leads to the message once more, never to silence.
-//! An item that is not open and that nobody believes in any more is deleted.
+//! A notice is an item of the lease table (`entityType` NOTICE), one for each thing that needs a person, so that all workers together tell
+//! of it once. It says what is true, [`Notice::open`], and what each receiver is known to believe, [`Belief`]; whoever is owed a message is
+//! told until the two agree. Before a message is sent the receiver is noted as [`Belief::Unsure`]: a crash on the way leads to the message
+//! once more, never to silence. An item that is not open and that nobody believes in any more is deleted.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -20,8 +20,8 @@ pub struct Condition {
     pub subject: String,
     /// Since when it lasts, as far as is known, in seconds since the epoch.
     pub since: i64,
-    /// False in the band next to a threshold, where nothing is raised, and nothing that was raised is cleared: a value that swings around the
-    /// threshold does not call a person at each swing.
+    /// False in the band next to a threshold, where nothing is raised, and nothing that was raised is cleared: a value that swings around
+    /// the threshold does not call a person at each swing.
     pub raises: bool,
     /// What is the matter, in a sentence.
     pub summary: String,
@@ -81,7 +81,11 @@ impl Expected<'_> {
         let (table, stage) = (self.table, self.stage);
         let from = gap.lost_from.map_or_else(String::new, |at| format!(" (those made since {})", rfc3339(at)));
         let details = json!({
-            "gap": gap.kind, "origin": gap.origin, "after": gap.after, "lostFrom": gap.lost_from.map(rfc3339), "foundAt": rfc3339(gap.found_at),
+            "gap": gap.kind,
+            "origin": gap.origin,
+            "after": gap.after,
+            "lostFrom": gap.lost_from.map(rfc3339),
+            "foundAt": rfc3339(gap.found_at),
         });
         let subject = gap.key.strip_prefix("gap/").unwrap_or(&gap.key);
         let (kind, subject, action) = match gap.kind {
@@ -93,13 +97,14 @@ impl Expected<'_> {
             GapKind::Trimmed | GapKind::Vanished => (
                 NoticeKind::Gap,
                 subject,
-                "take a snapshot (`headwater snapshot start`, or stream.on_gap = \"snapshot\"), which brings back what was lost and closes the gap; \
-                 then see in the log and in `headwater status` why reading fell behind",
+                "take a snapshot (`headwater snapshot start`, or stream.on_gap = \"snapshot\"), which brings back what was lost and \
+                 closes the gap; then see in the log and in `headwater status` why reading fell behind",
             ),
             GapKind::OrderBroken => (
                 NoticeKind::Gap,
                 subject,
-                "compare the lake with the table (`headwater verify`); a snapshot (`headwater snapshot start`) brings the current state in order",
+                "compare the lake with the table (`headwater verify`); a snapshot (`headwater snapshot start`) brings the current state in \
+                 order",
             ),
         };
         Condition {
@@ -130,8 +135,8 @@ impl Expected<'_> {
             since: self.now,
             raises: left < warning,
             summary: format!("{stage} of table {table}: {when}"),
-            action: "see in `headwater status` and in the log what holds the stage up (a target that takes nothing, too few workers, a shard that \
-                     nobody reads): what is trimmed unread is lost until a snapshot"
+            action: "see in `headwater status` and in the log what holds the stage up (a target that takes nothing, too few workers, a \
+                     shard that nobody reads): what is trimmed unread is lost until a snapshot"
                 .to_owned(),
             details: fields(json!({
                 "secondsToTrim": left, "warningSeconds": warning, "retentionSeconds": retention, "durableThrough": rfc3339(through),

@@ -1,4 +1,5 @@
-//! What a worker remembers of a stage's notices from look to look. It is forgotten when the worker ends; then others, or its next start, begin anew.
+//! What a worker remembers of a stage's notices from look to look. It is forgotten when the worker ends; then others, or its next start,
+//! begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -67,7 +68,8 @@ impl Memory {
         self.notices.get(&notice.key()).is_some_and(|remembered| remembered.calm >= looks)
     }
 
-    /// Whether the worker `owner` may write a notice: nobody is telling of it, it is itself, or whoever is has not been heard of for `claim`.
+    /// Whether the worker `owner` may write a notice: nobody is telling of it, it is itself, or whoever is has not been heard of for
+    /// `claim`.
     pub(super) fn may_write(&self, notice: &Notice, owner: &str, claim: Duration, now: Instant) -> bool {
         let stands_still = || self.notices.get(&notice.key()).is_some_and(|remembered| now.duration_since(remembered.since) >= claim);
         notice.teller.as_deref().is_none_or(|teller| teller == owner) || stands_still()

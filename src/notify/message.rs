@@ -9,8 +9,8 @@ use crate::lease::notice::{Notice, NoticeKind};
 /// SNS takes subjects of up to 100 ASCII characters (Amazon SNS API Reference, Publish).
 const LONGEST_SUBJECT: usize = 100;
 
-/// A message, as JSON. `kind`, `table`, `stage` and `subject` together name the matter: the message that it is over carries the same ones, and the same
-/// `since`.
+/// A message, as JSON. `kind`, `table`, `stage` and `subject` together name the matter: the message that it is over carries the same ones,
+/// and the same `since`.
 ///
 /// ```json
 /// {
@@ -27,8 +27,8 @@ const LONGEST_SUBJECT: usize = 100;
 /// }
 /// ```
 ///
-/// `state` is `raised` or `cleared`. `kind` is `gap`, `stream-replaced`, `quarantine`, `time-to-trim` or `freshness`; others may be added, as may fields
-/// of `details`, which depend on the kind and are those of the moment when it was raised. No field holds a value of an item.
+/// `state` is `raised` or `cleared`. `kind` is `gap`, `stream-replaced`, `quarantine`, `time-to-trim` or `freshness`; others may be added,
+/// as may fields of `details`, which depend on the kind and are those of the moment when it was raised. No field holds a value of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message<'n> {
     app: &'static str,

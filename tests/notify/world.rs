@@ -64,7 +64,8 @@ impl World {
         self.worker_with(owner, &settings, &self.dynamo.sdk_config())
     }
 
-    /// The same, of which tests choose who is told. It looks when it is asked to, and does not wait long for other workers or failed receivers.
+    /// The same, of which tests choose who is told. It looks when it is asked to, and does not wait long for other workers or failed
+    /// receivers.
     pub(super) fn worker_with(&self, owner: &str, settings: &NotifySettings, sdk: &SdkConfig) -> Notifier {
         let board = Board::default();
         board.note_look(StreamInfo { arn: stream(), enabled: true, retention: DAY });

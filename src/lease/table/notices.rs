@@ -12,8 +12,8 @@ use crate::retry::{RetryPolicy, retry};
 const POLICY: RetryPolicy = RetryPolicy::START_UP;
 
 impl LeaseTable {
-    /// Writes a notice if it still is as it was `seen`, or is not there as when nothing was seen. The notice as it now stands, or none when somebody
-    /// else wrote it meanwhile.
+    /// Writes a notice if it still is as it was `seen`, or is not there as when nothing was seen. The notice as it now stands, or none when
+    /// somebody else wrote it meanwhile.
     pub async fn write_notice(&self, seen: Option<&Notice>, mut notice: Notice) -> Result<Option<Notice>, AwsError> {
         notice.version = seen.map_or(1, |seen| seen.version + 1);
         let (item, mut attempts) = (notice_item(&notice)?, 0_u32);

@@ -11,8 +11,8 @@ use super::{InvalidWebhook, SinkError};
 use crate::aws::describe;
 use crate::notify::message::Message;
 
-/// A webhook. Anything of 200 to 299 means that a message was taken. Redirects are not followed: the message, and what is secret in the address, go
-/// nowhere else.
+/// A webhook. Anything of 200 to 299 means that a message was taken. Redirects are not followed: the message, and what is secret in the
+/// address, go nowhere else.
 pub(super) struct Webhook {
     client: Client,
     url: Url,
