@@ -172,19 +172,17 @@ impl Round<'_> {
 
     async fn quarantine(&self, expected: &Expected<'_>, findings: &mut Findings) {
         let lake = &self.context.lake;
-        match tokio::time::timeout(READ_LIMIT, lake.quarantine_count()).await {
+        let error = match tokio::time::timeout(READ_LIMIT, lake.quarantine_count()).await {
             Ok(Ok(records)) => {
-                findings.conditions.extend(expected.quarantine(records, &lake.store().describe(&lake.layout().quarantine())))
+                let place = lake.store().describe(&lake.layout().quarantine());
+                findings.conditions.extend(expected.quarantine(records, &place));
+                return;
             }
-            failed => {
-                let error = failed.map_or_else(
-                    |_| "listing it takes too long".to_owned(),
-                    |counted| counted.err().map(|e| e.to_string()).unwrap_or_default(),
-                );
-                tracing::warn!(error, "could not look into the quarantine; trying again at the next look");
-                findings.unknown.insert(NoticeKind::Quarantine);
-            }
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "listing it takes too long".to_owned(),
+        };
+        tracing::warn!(error, "could not look into the quarantine; trying again at the next look");
+        findings.unknown.insert(NoticeKind::Quarantine);
     }
 
     /// Brings a notice from how it was `seen` to what is `wanted`, and tells those who are owed a message.

@@ -38,6 +38,11 @@ impl NoticeKind {
             Self::Freshness => "freshness",
         }
     }
+
+    /// The key, in the lease table, of a notice of this kind.
+    pub fn key(self, subject: &str) -> String {
+        format!("notice/{self}/{subject}")
+    }
 }
 
 impl fmt::Display for NoticeKind {
@@ -90,7 +95,7 @@ pub struct Notice {
 impl Notice {
     /// Its key in the lease table.
     pub fn key(&self) -> String {
-        format!("notice/{}/{}", self.kind, self.subject)
+        self.kind.key(&self.subject)
     }
 
     /// Whether the receiver of that name does not believe what is true.

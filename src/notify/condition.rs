@@ -182,7 +182,7 @@ impl Expected<'_> {
 impl Condition {
     /// The key of its notice.
     pub fn key(&self) -> String {
-        format!("notice/{}/{}", self.kind, self.subject)
+        self.kind.key(&self.subject)
     }
 
     /// The notice to be: a new one, or `seen` opened again. What receivers believe stays known.

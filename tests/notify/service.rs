@@ -22,9 +22,9 @@ async fn what_made_a_service_stop_is_told_before_it_ends() {
     let settings = config::parse(&text, world.folder.path()).unwrap();
     for _ in 0..2 {
         let pipeline = Pipeline::build(&settings, &world.dynamo.sdk_config(), WallClock::system()).await.unwrap();
-        let (stop, watch) = (CancellationToken::new(), pipeline.watch());
+        let stop = CancellationToken::new();
         let running = tokio::spawn(pipeline.run(stop.clone()));
-        wait_until(DEADLINE, "the service reads", async || watch.stages[0].board.looked().is_some()).await;
+        wait_until(DEADLINE, "the service reads", async || !world.leases().read().await.unwrap().leases.is_empty()).await;
         world.lose("shard-1").await;
         stop.cancel();
         running.await.unwrap().unwrap();

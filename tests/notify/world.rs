@@ -1,7 +1,7 @@
 //! A lease table, a lake, and workers that look after notices.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -22,6 +22,7 @@ use headwater::notify::{Context, Notifier, Rhythm, Sink};
 use headwater::retry::RetryPolicy;
 use headwater::stream::{StreamArn, StreamInfo};
 use tokio_util::sync::CancellationToken;
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
 pub(super) const TABLE: &str = "orders";
@@ -155,6 +156,10 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn listen() -> Self {
+        // While there is but one subscriber, tracing asks that of the thread which comes by a log line first whether anybody listens there, and
+        // remembers the answer for all threads.
+        static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish()));
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
@@ -168,7 +173,7 @@ impl Log {
     /// The notifications among the lines, in order.
     pub(super) fn notifications(&self) -> Vec<serde_json::Value> {
         let lines = self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>();
-        lines.into_iter().filter(|line| line["target"] == "headwater::notify").collect()
+        lines.into_iter().filter(|line| line["target"] == "headwater::notify" && !line["state"].is_null()).collect()
     }
 }
 
