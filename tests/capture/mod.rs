@@ -11,3 +11,5 @@ mod reader;
 mod silent;
 #[cfg(feature = "embedded")]
 mod stage;
+#[cfg(feature = "embedded")]
+mod workers;

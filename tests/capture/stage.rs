@@ -10,6 +10,7 @@ use headwater::aws::Failure;
 use headwater::capture;
 use headwater::clock::{ServiceClock, WallClock};
 use headwater::config::{OnGap, Start, StreamSettings};
+use headwater::consumer::board::Board;
 use headwater::consumer::{Consumer, ConsumerError, Context, Counters, Source, Trimming};
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
@@ -18,6 +19,7 @@ use headwater::lake::{Decimals, Format, Lake, LakeLocation, LakeSettings};
 use headwater::lease::gap::{Gap, GapKind};
 use headwater::lease::table::{LeaseTable, Update, Write};
 use headwater::lease::{Checkpoint, Lease};
+use headwater::route::Route;
 use headwater::route::budget::MemoryBudget;
 use headwater::route::lake::LakeRoute;
 use headwater::stream::IteratorStart;
@@ -39,7 +41,8 @@ pub(super) struct World {
 
 pub(super) struct Worker {
     stop: CancellationToken,
-    counters: Arc<Counters>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) board: Arc<Board>,
     running: JoinHandle<Result<(), ConsumerError>>,
 }
 
@@ -57,7 +60,17 @@ impl World {
         LeaseTable::new(&self.dynamo.sdk_config(), "leases", CancellationToken::new())
     }
 
+    /// The stream of models.
+    pub(super) fn stream(&self) -> StreamArn {
+        StreamArn::new("arn:stream/1")
+    }
+
     pub(super) async fn worker(&self, name: &str, model: &Model) -> Worker {
+        self.worker_through(name, model, |route| route).await
+    }
+
+    /// A worker whose route is what `wrap` makes of the lake's.
+    pub(super) async fn worker_through(&self, name: &str, model: &Model, wrap: impl FnOnce(Arc<dyn Route>) -> Arc<dyn Route>) -> Worker {
         let schema = Arc::new(TableSchema::keys_only(TABLE, vec![("id".to_owned(), AttributeType::S)]));
         let settings = LakeSettings {
             location: LakeLocation::Folder(self.folder.path().to_owned()),
@@ -73,15 +86,15 @@ impl World {
         let capture = Consumer::new(Context::new(
             Source { trimming: self.trimming, ..capture::source(Arc::new(model.clone()), &schema, self.settings.clone()) },
             leases,
-            Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20))),
+            wrap(Arc::new(LakeRoute::new(Arc::clone(&lake), MemoryBudget::new(64 << 20)))),
             lake,
             Duration::from_millis(300),
             name.to_owned(),
             ServiceClock::new(WallClock::system()),
         ));
-        let (stop, counters) = (CancellationToken::new(), capture.counters());
+        let (stop, counters, board) = (CancellationToken::new(), capture.counters(), capture.watch().board);
         let running = tokio::spawn(capture.run(stop.clone()));
-        Worker { stop, counters, running }
+        Worker { stop, counters, board, running }
     }
 
     /// Runs a worker until it has taken `records`, and every closed shard is done.
@@ -104,7 +117,7 @@ impl World {
         .await;
     }
 
-    async fn lease_map(&self) -> BTreeMap<ShardId, Lease> {
+    pub(super) async fn lease_map(&self) -> BTreeMap<ShardId, Lease> {
         let leases = self.leases().read().await.unwrap().leases;
         leases.into_iter().map(|lease| (lease.shard.clone(), lease)).collect()
     }
