@@ -13,3 +13,5 @@ mod silent;
 mod stage;
 #[cfg(feature = "embedded")]
 mod workers;
+#[cfg(feature = "embedded")]
+mod world;
