@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::snapshot::SegmentProgress;
@@ -72,10 +72,18 @@ impl HeldLease {
         self.write(&mut lease, Update::Checkpoint(SequenceOrEnd::End(now))).await
     }
 
-    /// Gives the lease up, so that another worker need not wait for it to expire, or passes it on to the one who has asked for it.
-    pub async fn release(&self) -> Result<Hold, AwsError> {
+    /// Gives the lease up, so that another worker need not wait for it to expire, or passes it on to the one who has asked for it. True when that was
+    /// passed on. Whatever goes wrong is told in the log only: the lease expires by itself.
+    pub async fn release(&self, failover: Duration) -> bool {
         let mut lease = self.lease.lock().await;
-        self.write(&mut lease, Update::Release).await
+        let released = timeout(failover, self.write(&mut lease, Update::Release)).await;
+        match released {
+            // Passed on, it has an owner.
+            Ok(Ok(hold)) => return hold == Hold::Kept && lease.owner.is_some(),
+            Ok(Err(error)) => tracing::warn!(shard = %lease.shard, %error, "the lease could not be released; it expires by itself"),
+            Err(_) => tracing::warn!(shard = %lease.shard, "the lease could not be released in time; it expires by itself"),
+        }
+        false
     }
 
     /// Does `work` while the lease is held, and renews it meanwhile. None when the lease was lost, or when no write to it took effect for the
@@ -95,7 +103,10 @@ impl HeldLease {
             _ = &mut renewals => None,
             outcome = &mut work => {
                 done.cancel();
-                renewals.await;
+                tokio::select! {
+                    () = self.expired(failover) => {}
+                    _ = &mut renewals => {}
+                }
                 Some(outcome)
             }
         }
