@@ -42,17 +42,10 @@ mod tests {
 
     fn lease(shard: &str, parents: &[&str], checkpoint: Checkpoint, durable_through: Option<i64>) -> Lease {
         Lease {
-            shard: ShardId::new(shard),
-            stream: StreamArn::new("stream"),
             parents: parents.iter().map(|parent| ShardId::new(*parent)).collect(),
-            owner: None,
-            counter: 0,
-            checkpoint,
-            last_sequence: None,
             durable_through,
             found_at: Some(50),
-            done_at: None,
-            segment: None,
+            ..Lease::new(ShardId::new(shard), StreamArn::new("stream"), checkpoint)
         }
     }
 

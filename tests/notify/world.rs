@@ -102,19 +102,7 @@ impl World {
 
     /// The one shard of the stream is durable through so many seconds ago.
     pub(super) async fn behind(&self, seconds: i64) {
-        let lease = Lease {
-            shard: ShardId::new(SHARD),
-            stream: stream(),
-            parents: Vec::new(),
-            owner: None,
-            counter: 0,
-            checkpoint: Checkpoint::TrimHorizon,
-            last_sequence: None,
-            durable_through: None,
-            found_at: None,
-            done_at: None,
-            segment: None,
-        };
+        let lease = Lease::new(ShardId::new(SHARD), stream(), Checkpoint::TrimHorizon);
         self.leases().create(&lease).await.unwrap();
         let client = aws_sdk_dynamodb::Client::new(&self.dynamo.sdk_config());
         let update = client.update_item().table_name(APPLICATION).key("leaseKey", AttributeValue::S(SHARD.to_owned()));

@@ -19,19 +19,7 @@ fn expected() -> Expected<'static> {
 }
 
 fn lease(durable_through: Option<i64>) -> Lease {
-    Lease {
-        shard: ShardId::new("shard"),
-        stream: StreamArn::new("stream"),
-        parents: Vec::new(),
-        owner: None,
-        counter: 0,
-        checkpoint: Checkpoint::TrimHorizon,
-        last_sequence: None,
-        durable_through,
-        found_at: None,
-        done_at: None,
-        segment: None,
-    }
+    Lease { durable_through, ..Lease::new(ShardId::new("shard"), StreamArn::new("stream"), Checkpoint::TrimHorizon) }
 }
 
 fn behind(seconds: i64) -> Contents {
