@@ -10,6 +10,7 @@ mod counters;
 mod origin;
 pub mod page;
 mod shard;
+mod sharing;
 mod watermark;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,17 +22,16 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{AwsError, Failure};
+use crate::aws::{AwsError, Failure, describe};
 use crate::clock::ServiceClock;
 use crate::config::{OnGap, Start, StreamSettings};
 use crate::event::ShardId;
 use crate::lake::{Lake, LakeError};
 use crate::lease::expiry::Observed;
 use crate::lease::gap::{Gap, GapKind};
-use crate::lease::held::HeldLease;
-use crate::lease::table::{LeaseTable, Write};
+use crate::lease::table::LeaseTable;
 use crate::lease::{Checkpoint, Lease};
-use crate::retry::{RetryPolicy, retry};
+use crate::retry::{RetryPolicy, Transient as _, retry};
 use crate::route::{Route, RouteError};
 use crate::stream::lineage::{self, Begin, Leased};
 use crate::stream::poll::Pace;
@@ -39,7 +39,6 @@ use crate::stream::{ShardInfo, StreamApi, StreamArn, describe_all};
 
 use board::Board;
 pub use counters::{Counters, Totals};
-use origin::Origin;
 use page::Decode;
 
 /// `latest` begins this much before the first start: the clock of this machine and the stream's need not agree to the second.
@@ -48,6 +47,10 @@ const LATEST_MARGIN: i64 = 60;
 const RETENTION_MARGIN: i64 = 10;
 /// A start so little younger than what the stream remembers is about to be trimmed: no more is promised than from the trim horizon.
 const START_MARGIN: i64 = 600;
+/// How often in the fail-over time a worker looks: an abandoned lease is taken after the fail-over time and one look at the latest.
+const ROUNDS: u32 = 2;
+/// The same while something that is free was left to others: they may be gone as well.
+const ROUNDS_WHEN_LEFT: u32 = 10;
 /// How often a disabled stream is complained about.
 const REMIND: Duration = Duration::from_mins(1);
 
@@ -80,6 +83,19 @@ pub enum ConsumerError {
     /// A task of this process ended in a way that it cannot.
     #[error("the task of a shard ended unexpectedly: {0}")]
     Task(#[from] JoinError),
+}
+
+impl ConsumerError {
+    /// Whether it may pass without anything being set up differently.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Aws(error) => error.is_transient(),
+            Self::Route(error) => error.may_pass,
+            // A record that cannot be stored must not be passed over, whatever keeps it from being stored: its shard waits, the others go on.
+            Self::Quarantine { .. } => true,
+            Self::Gap(_) | Self::Task(_) => false,
+        }
+    }
 }
 
 /// What a stage reads.
@@ -190,6 +206,8 @@ pub struct Consumer {
     context: Arc<Context>,
     observed: Observed,
     held: BTreeSet<ShardId>,
+    /// What was free in the last round and left to others.
+    left: BTreeSet<ShardId>,
     tasks: JoinSet<Worked>,
     draining: CancellationToken,
     reminded: Option<Instant>,
@@ -202,6 +220,7 @@ impl Consumer {
             context: Arc::new(context),
             observed: Observed::default(),
             held: BTreeSet::new(),
+            left: BTreeSet::new(),
             tasks: JoinSet::new(),
             draining: CancellationToken::new(),
             reminded: None,
@@ -254,12 +273,20 @@ impl Consumer {
 
     async fn rounds(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
         loop {
-            tokio::select! {
+            let left_some = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                done = self.round(stop) => done?,
-            }
-            let pause = tokio::time::sleep(self.context.failover / 2);
+                round = self.round(stop) => match round {
+                    Ok(left_some) => left_some,
+                    // The tasks go on for as long as their leases last.
+                    Err(error) if error.may_pass() => {
+                        tracing::warn!(stage = self.context.source.stage, error = describe(&error), "the stream and the leases cannot be looked at; trying again");
+                        false
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            let pause = tokio::time::sleep(self.context.failover / if left_some { ROUNDS_WHEN_LEFT } else { ROUNDS });
             tokio::pin!(pause);
             loop {
                 tokio::select! {
@@ -287,13 +314,21 @@ impl Consumer {
         self.held.remove(&shard);
         match outcome? {
             shard::Outcome::Ended => return Ok(true),
-            shard::Outcome::Lost => tracing::warn!(%shard, "the lease was taken by another worker"),
-            shard::Outcome::Drained => {}
+            shard::Outcome::Lost => {
+                self.context.counters.lost();
+                tracing::warn!(%shard, "the lease is lost: the work on the shard was dropped");
+            }
+            shard::Outcome::HandedOver => {
+                self.context.counters.handed_over();
+                tracing::info!(%shard, "the shard is handed over to another worker");
+            }
+            shard::Outcome::Gone | shard::Outcome::Drained => {}
         }
         Ok(false)
     }
 
-    async fn round(&mut self, stop: &CancellationToken) -> Result<(), ConsumerError> {
+    /// Looks at the stream and the leases, creates what is missing and takes what is due. True when something that is free was left to others.
+    async fn round(&mut self, stop: &CancellationToken) -> Result<bool, ConsumerError> {
         let context = Arc::clone(&self.context);
         let stream = retry(RetryPolicy::SERVICE, stop, || context.source.api.current()).await?;
         let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
@@ -320,13 +355,10 @@ impl Consumer {
                 context.leases.forget(lease).await?;
             }
         }
-        for shard in lineage::readable(&listed, &by_shard) {
-            let Some(lease) = leases.iter().find(|lease| lease.shard == shard) else { continue };
-            if !self.held.contains(&shard) && self.observed.is_free(lease, context.failover, Instant::now()) {
-                self.take(lease, &leases, stream.retention).await?;
-            }
-        }
-        Ok(())
+        let readable = lineage::readable(&listed, &by_shard);
+        let left_some = self.share_out(&readable, &leases, stream.retention).await?;
+        context.board.note_look(stream);
+        Ok(left_some)
     }
 
     /// A stream's shards. One that is disabled for longer than it remembers is gone; then there is nothing to list.
@@ -358,44 +390,21 @@ impl Consumer {
             self.context.record_gap(Gap::of_stream(old.as_str(), stream.as_str(), lost_from, self.context.clock.unix_seconds())).await?;
         }
         for new in missing {
+            let durable_through = match new.begin {
+                // What was made before is not wanted, so it counts as dealt with.
+                Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < retention - START_MARGIN => Some(seconds),
+                Begin::At(_) | Begin::TrimHorizon => None,
+            };
             let lease = Lease {
-                shard: new.shard,
-                stream: stream.clone(),
                 parents: new.parents,
-                owner: None,
-                counter: 0,
-                checkpoint: new.begin.into(),
-                last_sequence: None,
-                durable_through: match new.begin {
-                    // What was made before is not wanted, so it counts as dealt with.
-                    Begin::At(seconds) if self.context.clock.unix_seconds() - seconds < retention - START_MARGIN => Some(seconds),
-                    Begin::At(_) | Begin::TrimHorizon => None,
-                },
+                durable_through,
                 found_at: Some(self.context.clock.unix_seconds()),
-                done_at: None,
-                segment: None,
+                ..Lease::new(new.shard, stream.clone(), new.begin.into())
             };
             self.context.leases.create(&lease).await?;
             leases.push(lease);
         }
         Ok(leases)
-    }
-
-    async fn take(&mut self, lease: &Lease, leases: &[Lease], retention: i64) -> Result<(), ConsumerError> {
-        let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
-        let origin = Origin::of(&lease, leases, retention);
-        tracing::info!(stage = self.context.source.stage, shard = %lease.shard, checkpoint = ?lease.checkpoint, "reading shard");
-        let shard = lease.shard.clone();
-        self.held.insert(shard.clone());
-        let task = shard::ShardTask::new(
-            Arc::clone(&self.context),
-            HeldLease::new(Arc::clone(&self.context.leases), lease),
-            origin,
-            retention,
-            self.draining.clone(),
-        );
-        self.tasks.spawn(async move { (shard, Box::pin(task.run()).await) });
-        Ok(())
     }
 
     /// Where the shards of a first start begin.

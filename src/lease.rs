@@ -3,10 +3,13 @@
 //! One DynamoDB table per application holds an item for each shard, with the attributes and sentinels that the Kinesis Client Library uses,
 //! so that its users can read it. Every write to a lease is conditional on the counter that the writer last saw (*one-writer*): whoever
 //! lost a lease learns it by its next write and cannot move the checkpoint. [`table`] is the store, [`held`] a lease that this
-//! process holds, [`expiry`] (pure) tells abandoned leases by the observer's own clock.
+//! process holds, [`expiry`] (pure) tells abandoned leases by the observer's own clock, [`balance`] (pure) says which leases a worker should take,
+//! [`handover`] takes one from a worker that lives.
 
+pub mod balance;
 pub mod expiry;
 pub mod gap;
+pub mod handover;
 pub mod held;
 mod item;
 pub mod snapshot;
@@ -47,8 +50,10 @@ pub struct Lease {
     pub stream: StreamArn,
     /// The shards that it continues.
     pub parents: Vec<ShardId>,
-    /// Who holds it; nobody when absent.
+    /// Who holds it; nobody when absent. While it is handed over, the one who is to have it.
     pub owner: Option<String>,
+    /// While it is handed over: who still works on the shard, and alone may write to the lease (attribute `checkpointOwner`).
+    pub handing_over: Option<String>,
     /// Grows with every write: what conditions are made of.
     pub counter: u64,
     /// How far the shard is done.
@@ -66,6 +71,29 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// A lease that nobody holds and of which nothing is known but where reading begins.
+    pub fn new(shard: ShardId, stream: StreamArn, checkpoint: Checkpoint) -> Self {
+        Self {
+            shard,
+            stream,
+            parents: Vec::new(),
+            owner: None,
+            handing_over: None,
+            counter: 0,
+            checkpoint,
+            last_sequence: None,
+            durable_through: None,
+            found_at: None,
+            done_at: None,
+            segment: None,
+        }
+    }
+
+    /// Who works on the shard and may write to the lease.
+    pub fn holder(&self) -> Option<&str> {
+        self.handing_over.as_deref().or(self.owner.as_deref())
+    }
+
     /// What [`crate::stream::lineage`] needs of it.
     pub fn lineage(&self) -> Leased {
         Leased {

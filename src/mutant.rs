@@ -17,6 +17,10 @@ pub enum Mutant {
     LatestForChildren,
     /// A worker whose lease was taken goes on.
     IgnoreLostLease,
+    /// A worker goes on although it could not renew its lease for the fail-over time.
+    IgnoreFence,
+    /// A lease is taken from a worker that lives without waiting for it to be handed over.
+    StealWithoutAsking,
     /// A lake object is written without the condition that it is absent.
     CommitOverExisting,
     /// Reading a Kinesis shard resumes behind an aggregated record of which only a part is durable.
@@ -39,12 +43,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::CheckpointOnRead,
         Self::ChildBeforeParent,
         Self::ResumeAt,
         Self::LatestForChildren,
         Self::IgnoreLostLease,
+        Self::IgnoreFence,
+        Self::StealWithoutAsking,
         Self::CommitOverExisting,
         Self::ForgetSubsequence,
         Self::ResendBehind,
@@ -64,6 +70,8 @@ impl Mutant {
             Self::ResumeAt => "resume-at",
             Self::LatestForChildren => "latest-for-children",
             Self::IgnoreLostLease => "ignore-lost-lease",
+            Self::IgnoreFence => "ignore-fence",
+            Self::StealWithoutAsking => "steal-without-asking",
             Self::CommitOverExisting => "commit-over-existing",
             Self::ForgetSubsequence => "forget-subsequence",
             Self::ResendBehind => "resend-behind",

@@ -110,6 +110,9 @@ pub enum StartError {
     Lake(#[source] LakeError),
 }
 
+/// No attempt of a call to the lease table is given up sooner: one over a slow network would never succeed.
+const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
+
 /// What was sent to a service, and its name.
 pub type Sent = (&'static str, Arc<RouteCounters>);
 
@@ -339,7 +342,8 @@ impl Parts<'_> {
     }
 
     async fn leases(&self, application: &str) -> Result<Arc<LeaseTable>, StartError> {
-        let leases = LeaseTable::new(self.sdk, application, self.stop.clone());
+        let limit = (self.settings.lease.failover / 3).max(SHORTEST_ATTEMPT);
+        let leases = LeaseTable::new(self.sdk, application, self.stop.clone()).answering_within(limit);
         leases.ensure(self.settings.lease.create_table).await.map_err(|source| of_leases(application, source))?;
         Ok(Arc::new(leases))
     }

@@ -97,10 +97,13 @@ impl Place {
         }
     }
 
-    /// Progress was confirmed; everything before `durable_through` is durable, where that is known.
+    /// Progress was confirmed, which ends all waiting; everything before `durable_through` is durable, where that is known.
     pub fn progressed(&self, durable_through: Option<i64>) {
         if let Some(standing) = self.board.places().get_mut(&self.shard) {
             standing.progressed = Instant::now();
+            if standing.doing != Doing::Reading {
+                (standing.doing, standing.since) = (Doing::Reading, standing.progressed);
+            }
             standing.durable_through = standing.durable_through.max(durable_through);
         }
     }
@@ -131,6 +134,8 @@ mod tests {
         assert_eq!(standing.durable_through, Some(5), "what is durable stays so");
         place.now(Doing::Waiting("the store does not answer".to_owned()));
         assert_eq!(board.standings()[&ShardId::new("a")].since, Instant::now());
+        place.progressed(None);
+        assert_eq!(board.standings()[&ShardId::new("a")].doing, Doing::Reading, "what makes progress waits for nothing");
         drop(place);
         assert!(board.standings().is_empty());
     }

@@ -61,17 +61,10 @@ mod tests {
 
     fn lease(shard: &str, parents: &[&str], durable_through: Option<i64>) -> Lease {
         Lease {
-            shard: ShardId::new(shard),
-            stream: StreamArn::new("stream"),
             parents: parents.iter().map(|parent| ShardId::new(*parent)).collect(),
-            owner: None,
-            counter: 0,
-            checkpoint: Checkpoint::TrimHorizon,
-            last_sequence: None,
             durable_through,
             found_at: Some(FOUND),
-            done_at: None,
-            segment: None,
+            ..Lease::new(ShardId::new(shard), StreamArn::new("stream"), Checkpoint::TrimHorizon)
         }
     }
 

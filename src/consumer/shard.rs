@@ -5,18 +5,21 @@ mod progress;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::progress::ShardProgress;
+use super::board::{Doing, Place};
 use super::origin::Origin;
 use super::watermark::Watermark;
 use super::{ConsumerError, Context};
-use crate::aws::Failure;
+use crate::aws::{Failure, describe};
 use crate::event::{Position, ShardId};
+use crate::lease::handover::{self, HandOver};
 use crate::lease::held::{HeldLease, Hold};
 use crate::lease::{Checkpoint, Lease};
 use crate::mutant::{self, Mutant};
-use crate::retry::{RetryPolicy, retry};
+use crate::retry::{Delays, RetryPolicy, Transient as _, retry};
 use crate::stream::poll::Rhythm;
 use crate::stream::reader::{Read, ShardReader};
 use crate::stream::{IteratorStart, ShardInfo, StreamArn, describe_all};
@@ -26,15 +29,30 @@ const LOOKS_FOR_CHILDREN: u32 = 10;
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
+/// How long a shard waits for something to pass: a minute at most, so that it goes on soon after; there is no end to it.
+const WAITING: RetryPolicy = RetryPolicy { first: Duration::from_secs(1), longest: Duration::from_mins(1), give_up_after: Duration::MAX };
+
 /// How the work on a shard ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Everything is durable and the shard takes no more.
     Ended,
-    /// Another worker has the lease.
+    /// Another worker has the lease, or may have it.
     Lost,
+    /// Another worker asked for the shard; what was read is durable and the lease is passed on.
+    HandedOver,
+    /// The shard that was asked for is done, or somebody else's.
+    Gone,
     /// Stopped on request; what was read is durable and the lease is released.
     Drained,
+}
+
+/// How this process came by a shard.
+pub(super) enum Claim {
+    /// Its lease was free and is taken, by a write sent then.
+    Taken(Lease, Instant),
+    /// Its holder is asked to hand it over.
+    Asked(Lease),
 }
 
 /// What follows a page.
@@ -54,36 +72,109 @@ enum Flushed {
     Lost,
 }
 
-/// The work on one shard.
+/// A shard that is to be worked on.
 pub(super) struct ShardTask {
     context: Arc<Context>,
-    held: HeldLease,
     origin: Origin,
     /// For how many seconds the stream keeps a record.
     retention: i64,
-    draining: CancellationToken,
+    place: Place,
+    /// Cancelled when the process drains, and when another worker asks for the shard.
+    stopping: CancellationToken,
 }
 
 impl ShardTask {
-    pub(super) fn new(context: Arc<Context>, held: HeldLease, origin: Origin, retention: i64, draining: CancellationToken) -> Self {
-        Self { context, held, origin, retention, draining }
+    pub(super) fn new(context: Arc<Context>, origin: Origin, retention: i64, place: Place, stopping: CancellationToken) -> Self {
+        Self { context, origin, retention, place, stopping }
     }
 
-    /// Works until the shard ends, the lease is lost or the process drains. A lost lease drops the work where it stands: nothing of it is
+    /// Works until the shard ends, the lease is lost or asked for, or the process drains. A lost lease drops the work where it stands: nothing of it is
     /// checkpointed.
-    pub(super) async fn run(self) -> Result<Outcome, ConsumerError> {
-        let Some(outcome) = self.held.while_held(self.context.failover, Box::pin(self.work())).await else { return Ok(Outcome::Lost) };
-        if !matches!(outcome, Ok(Outcome::Ended | Outcome::Lost))
-            && let Err(error) = self.held.release().await
-        {
-            tracing::warn!(%error, "the lease could not be released; it expires by itself");
+    pub(super) async fn run(self, claim: Claim) -> Result<Outcome, ConsumerError> {
+        let context = &self.context;
+        let (lease, sent) = match claim {
+            Claim::Taken(lease, sent) => (lease, sent),
+            Claim::Asked(asked) => {
+                let received = tokio::select! {
+                    received = handover::receive(&context.leases, &asked, &context.owner, context.failover) => received,
+                    // Whoever has it passes it on to nobody, and it expires.
+                    () = self.stopping.cancelled() => return Ok(Outcome::Drained),
+                };
+                match received {
+                    Ok(HandOver::Passed(lease, sent)) => {
+                        context.counters.stolen();
+                        (lease, sent)
+                    }
+                    Ok(HandOver::Forced(lease, sent)) => {
+                        context.counters.taken();
+                        (lease, sent)
+                    }
+                    Ok(HandOver::Gone) => return Ok(Outcome::Gone),
+                    Err(error) if error.is_transient() => {
+                        tracing::warn!(shard = %asked.shard, %error, "a shard that was asked for cannot be received");
+                        return Ok(Outcome::Gone);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        tracing::info!(stage = context.source.stage, shard = %lease.shard, checkpoint = ?lease.checkpoint, "reading shard");
+        self.place.now(Doing::Reading);
+        let held = HeldLease::new(Arc::clone(&context.leases), lease, sent, self.stopping.clone());
+        let failover = context.failover;
+        HeldShard { task: self, held }.run(failover).await
+    }
+}
+
+/// The work on one shard whose lease is held.
+pub(super) struct HeldShard {
+    task: ShardTask,
+    held: HeldLease,
+}
+
+impl HeldShard {
+    async fn run(self, failover: Duration) -> Result<Outcome, ConsumerError> {
+        let Some(outcome) = self.held.while_held(failover, Box::pin(self.persist())).await else { return Ok(Outcome::Lost) };
+        if matches!(outcome, Ok(Outcome::Ended | Outcome::Lost)) {
+            return outcome;
+        }
+        let is_asked_for = self.held.current().await.handing_over.is_some();
+        match self.held.release().await {
+            Ok(Hold::Kept) if is_asked_for && outcome.is_ok() => return Ok(Outcome::HandedOver),
+            Ok(Hold::Kept | Hold::Lost) => {}
+            Err(error) => tracing::warn!(%error, "the lease could not be released; it expires by itself"),
         }
         outcome
     }
 
+    /// Works, and where something is in the way that may pass, waits and goes on from the checkpoint: what was taken meanwhile is dropped, and its
+    /// memory is others' to use. Each shard waits by itself and for a time of its own, so that what comes back is not met by all at once.
+    async fn persist(&self) -> Result<Outcome, ConsumerError> {
+        let mut delays = Delays::new(WAITING);
+        loop {
+            let begun_at = self.held.current().await.checkpoint;
+            let error = match Box::pin(self.work()).await {
+                Err(error) if error.may_pass() => error,
+                outcome => return outcome,
+            };
+            let lease = self.held.current().await;
+            if lease.checkpoint != begun_at {
+                delays.reset();
+            }
+            let problem = describe(&error);
+            let delay = delays.next_delay().unwrap_or(WAITING.longest);
+            tracing::warn!(shard = %lease.shard, error = problem, delay_ms = delay.as_millis(), "the shard waits, and goes on from its checkpoint");
+            self.task.place.now(Doing::Waiting(problem));
+            tokio::select! {
+                () = sleep(delay) => {}
+                () = self.task.stopping.cancelled() => return Ok(Outcome::Drained),
+            }
+        }
+    }
+
     async fn work(&self) -> Result<Outcome, ConsumerError> {
-        let context = &self.context;
-        if let Some(through) = self.origin.dealt_with_through {
+        let context = &self.task.context;
+        if let Some(through) = self.task.origin.dealt_with_through {
             // So that the shards that continue this one know it too.
             self.held.note_durable_through(through).await;
         }
@@ -95,7 +186,7 @@ impl ShardTask {
             Checkpoint::ShardEnd => return Ok(Outcome::Ended),
         };
         let mut progress = ShardProgress {
-            task: self,
+            work: self,
             shard: lease.shard.clone(),
             reader: ShardReader::new(
                 Arc::clone(&context.source.api),
@@ -112,7 +203,7 @@ impl ShardTask {
             not_before,
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
-            unread_since: self.origin.unread_since,
+            unread_since: self.task.origin.unread_since,
             has_vanished: false,
         };
         let outcome = self.consume(&lease.shard, &mut progress).await;
@@ -126,7 +217,7 @@ impl ShardTask {
         loop {
             let next = tokio::select! {
                 biased;
-                () = self.draining.cancelled() => {
+                () = self.task.stopping.cancelled() => {
                     return match progress.flush().await? {
                         Flushed::Whole | Flushed::Rewound => Ok(Outcome::Drained),
                         Flushed::Lost => Ok(Outcome::Lost),
@@ -157,7 +248,7 @@ impl ShardTask {
 
     async fn is_listed(&self, shard: &ShardId) -> Result<bool, ConsumerError> {
         let stream = self.held.current().await.stream;
-        match retry(RetryPolicy::SERVICE, &self.draining, || describe_all(self.context.source.api.as_ref(), &stream)).await {
+        match retry(RetryPolicy::SERVICE, &self.task.stopping, || describe_all(self.task.context.source.api.as_ref(), &stream)).await {
             Ok((_, listed)) => Ok(listed.iter().any(|listed| listed.id == *shard)),
             Err(error) if error.failure == Failure::NotFound => Ok(false),
             Err(error) => Err(error.into()),
@@ -166,7 +257,7 @@ impl ShardTask {
 
     /// Children get their leases before the parent is marked as done, so that no moment exists at which nothing points to them.
     async fn finish(&self, shard: &ShardId, mut children: Vec<ShardInfo>) -> Result<Outcome, ConsumerError> {
-        let context = &self.context;
+        let context = &self.task.context;
         let lease = self.held.current().await;
         let stream = lease.stream;
         let mut pause = FIRST_LOOK;
@@ -174,10 +265,10 @@ impl ShardTask {
             if !children.is_empty() {
                 break;
             }
-            let listed = retry(RetryPolicy::SERVICE, &self.draining, || describe_all(context.source.api.as_ref(), &stream)).await;
+            let listed = retry(RetryPolicy::SERVICE, &self.task.stopping, || describe_all(context.source.api.as_ref(), &stream)).await;
             let (enabled, shards) = match listed {
                 Ok(listed) => listed,
-                Err(_) if self.draining.is_cancelled() => return Ok(Outcome::Drained),
+                Err(_) if self.task.stopping.is_cancelled() => return Ok(Outcome::Drained),
                 // The whole stream is gone, and with it every child.
                 Err(error) if error.failure == Failure::NotFound => break,
                 Err(error) => return Err(error.into()),
@@ -189,7 +280,7 @@ impl ShardTask {
             if children.is_empty() {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
-                    () = self.draining.cancelled() => return Ok(Outcome::Drained),
+                    () = self.task.stopping.cancelled() => return Ok(Outcome::Drained),
                 }
             }
         }
@@ -210,17 +301,5 @@ impl ShardTask {
 /// Everything that the parent held is durable, so the child's own changes are the first that can be missing.
 fn child_lease(child: ShardInfo, stream: StreamArn, durable_through: Option<i64>, now: i64) -> Lease {
     let checkpoint = if mutant::armed(Mutant::LatestForChildren) { Checkpoint::AtTimestamp(now) } else { Checkpoint::TrimHorizon };
-    Lease {
-        shard: child.id,
-        stream,
-        parents: child.parents,
-        owner: None,
-        counter: 0,
-        checkpoint,
-        last_sequence: None,
-        durable_through,
-        found_at: Some(now),
-        done_at: None,
-        segment: None,
-    }
+    Lease { parents: child.parents, durable_through, found_at: Some(now), ..Lease::new(child.id, stream, checkpoint) }
 }

@@ -33,8 +33,13 @@ impl Observed {
 
     /// Whether nobody holds the lease: no owner, or an owner that has not renewed it for `failover`.
     pub fn is_free(&self, lease: &Lease, failover: Duration, now: Instant) -> bool {
-        lease.owner.is_none()
-            || self.0.get(&lease.shard).is_some_and(|(counter, since)| *counter == lease.counter && now.duration_since(*since) >= failover)
+        lease.holder().is_none() || self.has_expired(lease, failover, now)
+    }
+
+    /// Whether its holder has not renewed it for `failover`.
+    pub fn has_expired(&self, lease: &Lease, failover: Duration, now: Instant) -> bool {
+        lease.holder().is_some()
+            && self.0.get(&lease.shard).is_some_and(|(counter, since)| *counter == lease.counter && now.duration_since(*since) >= failover)
     }
 }
 
@@ -47,19 +52,8 @@ mod tests {
     const FAILOVER: Duration = Duration::from_secs(10);
 
     fn lease(owner: Option<&str>, counter: u64) -> Lease {
-        Lease {
-            shard: ShardId::new("shard"),
-            stream: StreamArn::new("stream"),
-            parents: Vec::new(),
-            owner: owner.map(str::to_owned),
-            counter,
-            checkpoint: Checkpoint::TrimHorizon,
-            last_sequence: None,
-            durable_through: None,
-            found_at: Some(2),
-            done_at: None,
-            segment: None,
-        }
+        let lease = Lease::new(ShardId::new("shard"), StreamArn::new("stream"), Checkpoint::TrimHorizon);
+        Lease { owner: owner.map(str::to_owned), counter, ..lease }
     }
 
     #[tokio::test(start_paused = true)]

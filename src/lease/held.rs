@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::snapshot::SegmentProgress;
@@ -28,12 +28,16 @@ pub enum Hold {
 pub struct HeldLease {
     table: Arc<LeaseTable>,
     lease: Mutex<Lease>,
+    /// When the last write that took effect was sent: others may take the lease no sooner than the fail-over time after that.
+    confirmed: watch::Sender<Instant>,
+    /// Cancelled when another worker asks for the lease: the work is to be finished and the lease passed on.
+    asked: CancellationToken,
 }
 
 impl HeldLease {
-    /// A lease that was just taken.
-    pub fn new(table: Arc<LeaseTable>, lease: Lease) -> Self {
-        Self { table, lease: Mutex::new(lease) }
+    /// A lease that was taken by a write sent at `sent`. `asked` is cancelled when another worker asks for it.
+    pub fn new(table: Arc<LeaseTable>, lease: Lease, sent: Instant, asked: CancellationToken) -> Self {
+        Self { table, lease: Mutex::new(lease), confirmed: watch::Sender::new(sent), asked }
     }
 
     /// The lease as it now stands.
@@ -53,80 +57,114 @@ impl HeldLease {
         if matches!(lease.checkpoint, Checkpoint::At(at) if at >= sequence) {
             return Ok(Hold::Kept);
         }
-        let write = self.table.update(&lease, Update::Checkpoint(SequenceOrEnd::Sequence(sequence))).await?;
-        Ok(keep(&mut lease, write))
+        self.write(&mut lease, Update::Checkpoint(SequenceOrEnd::Sequence(sequence))).await
     }
 
     /// As [`checkpoint`](Self::checkpoint), of a segment of a snapshot: where its reading goes on may change though no row came.
     pub async fn segment(&self, reached: SequenceOrEnd, progress: SegmentProgress) -> Result<Hold, AwsError> {
         let mut lease = self.lease.lock().await;
-        let write = self.table.update(&lease, Update::Segment(reached, progress)).await?;
-        Ok(keep(&mut lease, write))
+        self.write(&mut lease, Update::Segment(reached, progress)).await
     }
 
     /// Marks the shard as done for good.
     pub async fn finish(&self, now: i64) -> Result<Hold, AwsError> {
         let mut lease = self.lease.lock().await;
-        let write = self.table.update(&lease, Update::Checkpoint(SequenceOrEnd::End(now))).await?;
-        Ok(keep(&mut lease, write))
+        self.write(&mut lease, Update::Checkpoint(SequenceOrEnd::End(now))).await
     }
 
-    /// Gives the lease up, so that another worker need not wait for it to expire.
-    pub async fn release(&self) -> Result<(), AwsError> {
+    /// Gives the lease up, so that another worker need not wait for it to expire, or passes it on to the one who has asked for it.
+    pub async fn release(&self) -> Result<Hold, AwsError> {
         let mut lease = self.lease.lock().await;
-        let write = self.table.update(&lease, Update::Release).await?;
-        keep(&mut lease, write);
-        Ok(())
+        self.write(&mut lease, Update::Release).await
     }
 
-    /// Does `work` while the lease is held, and renews it meanwhile. None when the lease was lost: the work is dropped where it stands, and nothing
-    /// more of it is checkpointed.
+    /// Does `work` while the lease is held, and renews it meanwhile. None when the lease was lost, or when no write to it took effect for the
+    /// fail-over time, so that somebody else may have it: the work is dropped where it stands, and nothing more of it is checkpointed. Another worker
+    /// takes the lease no sooner, whatever ails the lease table, so that the two overlap in what was under way already and in nothing else.
     pub async fn while_held<T>(&self, failover: Duration, work: impl Future<Output = T>) -> Option<T> {
         let done = CancellationToken::new();
         let renewals = self.keep_alive(failover, &done);
         tokio::pin!(work, renewals);
         tokio::select! {
+            // First of all: a process that was stopped for a while must not send anything more when it goes on.
+            biased;
+            () = self.expired(failover) => {
+                tracing::warn!(?failover, "no write to a lease took effect for the fail-over time: the work on its shard is dropped");
+                None
+            }
+            _ = &mut renewals => None,
             outcome = &mut work => {
                 done.cancel();
                 renewals.await;
                 Some(outcome)
             }
-            _ = &mut renewals => None,
         }
     }
 
-    /// Renews the lease three times per fail-over time until `done` is cancelled or the lease is lost. While the table cannot be
-    /// reached the work goes on: no checkpoint can be written then, and if another worker takes the lease, the next renewal tells.
+    /// Resolves when the last write that took effect was sent `failover` ago.
+    async fn expired(&self, failover: Duration) {
+        if mutant::armed(Mutant::IgnoreFence) {
+            return std::future::pending().await;
+        }
+        let mut confirmed = self.confirmed.subscribe();
+        loop {
+            let until = *confirmed.borrow_and_update() + failover;
+            tokio::select! {
+                () = sleep_until(until) => return,
+                Ok(()) = confirmed.changed() => {}
+            }
+        }
+    }
+
+    /// Renews the lease three times per fail-over time, unless other writes do, until `done` is cancelled or the lease is lost.
     async fn keep_alive(&self, failover: Duration, done: &CancellationToken) -> Hold {
         let period = failover / 3;
-        let mut beat = tokio::time::interval_at(Instant::now() + period, period);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let due = *self.confirmed.borrow() + period;
             tokio::select! {
                 () = done.cancelled() => return Hold::Kept,
-                _ = beat.tick() => {}
+                () = sleep_until(due.max(Instant::now())) => {}
             }
             // Not cut short by `done`: a renewal whose outcome is unknown would cost the holder the next write.
             let mut lease = self.lease.lock().await;
-            match self.table.update(&lease, Update::Renew).await {
-                Ok(write) => {
-                    if keep(&mut lease, write) == Hold::Lost {
-                        return Hold::Lost;
+            if self.confirmed.borrow().elapsed() < period {
+                continue;
+            }
+            match self.write(&mut lease, Update::Renew).await {
+                Ok(Hold::Kept) => {}
+                Ok(Hold::Lost) => return Hold::Lost,
+                Err(error) => {
+                    tracing::warn!(shard = %lease.shard, %error, "the lease could not be renewed; trying again");
+                    drop(lease);
+                    tokio::select! {
+                        () = done.cancelled() => return Hold::Kept,
+                        () = sleep(period) => {}
                     }
                 }
-                Err(error) => tracing::warn!(shard = %lease.shard, %error, "the lease could not be renewed; trying again"),
             }
         }
     }
-}
 
-fn keep(held: &mut Lease, write: Write) -> Hold {
-    match write {
-        Write::Done(lease) => {
-            *held = lease;
-            Hold::Kept
+    async fn write(&self, lease: &mut Lease, update: Update) -> Result<Hold, AwsError> {
+        loop {
+            let sent = Instant::now();
+            match self.table.update(lease, update.clone()).await? {
+                Write::Done(now) => {
+                    *lease = now;
+                    self.confirmed.send_replace(sent);
+                    if lease.handing_over.is_some() {
+                        self.asked.cancel();
+                    }
+                    return Ok(Hold::Kept);
+                }
+                // Once more, as the one who hands it over.
+                Write::Asked(Lease { owner, handing_over, .. }) => {
+                    (lease.owner, lease.handing_over) = (owner, handing_over);
+                    self.asked.cancel();
+                }
+                Write::Lost if mutant::armed(Mutant::IgnoreLostLease) => return Ok(Hold::Kept),
+                Write::Lost => return Ok(Hold::Lost),
+            }
         }
-        Write::Lost if mutant::armed(Mutant::IgnoreLostLease) => Hold::Kept,
-        Write::Lost => Hold::Lost,
     }
 }

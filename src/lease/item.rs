@@ -32,6 +32,8 @@ struct LeaseItem {
     lease_key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease_owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checkpoint_owner: Option<String>,
     lease_counter: u64,
     checkpoint: String,
     #[serde(default)]
@@ -84,6 +86,7 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
     serde_dynamo::to_item(LeaseItem {
         lease_key: lease.shard.to_string(),
         lease_owner: lease.owner.clone(),
+        checkpoint_owner: lease.handing_over.clone(),
         lease_counter: lease.counter,
         checkpoint: checkpoint_text(lease.checkpoint),
         checkpoint_sub_sequence_number: checkpoint_sub(lease.checkpoint),
@@ -123,6 +126,7 @@ pub(super) fn from_item(item: Item) -> Result<Lease, String> {
         stream: StreamArn::new(read.stream_arn),
         parents: read.parent_shard_id.into_iter().map(ShardId::new).collect(),
         owner: read.lease_owner,
+        handing_over: read.checkpoint_owner,
         counter: read.lease_counter,
         checkpoint,
         last_sequence: read.last_sequence.map(|text| text.parse().map_err(named)).transpose()?,
@@ -143,18 +147,15 @@ mod tests {
     use super::*;
 
     fn lease(checkpoint: Checkpoint) -> Lease {
+        let stream = StreamArn::new("arn:aws:dynamodb:eu-central-1:1:table/orders/stream/x");
         Lease {
-            shard: ShardId::new("shardId-00000001795230000000-abc"),
-            stream: StreamArn::new("arn:aws:dynamodb:eu-central-1:1:table/orders/stream/x"),
             parents: vec![ShardId::new("p")],
             owner: Some("worker".to_owned()),
+            handing_over: Some("predecessor".to_owned()),
             counter: 7,
-            checkpoint,
-            last_sequence: None,
             durable_through: Some(3),
             found_at: Some(2),
-            done_at: None,
-            segment: None,
+            ..Lease::new(ShardId::new("shardId-00000001795230000000-abc"), stream, checkpoint)
         }
     }
 
@@ -175,6 +176,7 @@ mod tests {
         let item = to_item(&lease(Checkpoint::TrimHorizon)).unwrap();
         assert_eq!(item["leaseKey"].as_s().unwrap(), "shardId-00000001795230000000-abc");
         assert_eq!(item["leaseOwner"].as_s().unwrap(), "worker");
+        assert_eq!(item["checkpointOwner"].as_s().unwrap(), "predecessor");
         assert_eq!(item["leaseCounter"].as_n().unwrap(), "7");
         assert_eq!(item["checkpoint"].as_s().unwrap(), "TRIM_HORIZON");
         assert_eq!(item["parentShardId"].as_ss().unwrap(), &["p"]);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder as UpdateRequest;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
@@ -19,6 +20,7 @@ use super::item::{self, Item};
 use super::snapshot::{SegmentProgress, Snapshot};
 use super::{Checkpoint, Lease};
 use crate::aws::{AwsError, Failure};
+use crate::event::ShardId;
 use crate::retry::{RetryPolicy, retry};
 pub use snapshots::Move;
 
@@ -28,11 +30,12 @@ const MOST_LOOKS: u32 = 10;
 const CREATION_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How a conditional write ended. Losing is an outcome, not an error.
-#[expect(clippy::large_enum_variant, reason = "lives for a moment, once for each write to the lease table")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// The lease as it now stands.
     Done(Lease),
+    /// Nothing was written: another worker has asked for the lease, which stands like this now. Its holder finishes and hands it over.
+    Asked(Lease),
     /// Somebody else wrote it meanwhile.
     Lost,
 }
@@ -46,7 +49,7 @@ pub enum Update {
     Checkpoint(SequenceOrEnd),
     /// As [`Checkpoint`](Self::Checkpoint), on a segment of a snapshot, with where its reading goes on and what it has cost.
     Segment(SequenceOrEnd, SegmentProgress),
-    /// The holder gives the lease up.
+    /// The holder gives the lease up, or passes it on to who has asked for it.
     Release,
 }
 
@@ -85,6 +88,14 @@ impl LeaseTable {
     pub fn new(config: &SdkConfig, name: impl Into<String>, stop: CancellationToken) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
         Self { client: Client::from_conf(config), name: name.into(), stop }
+    }
+
+    /// Gives up an attempt of a call after so long. A holder's calls must not take longer than its lease lasts.
+    #[must_use]
+    pub fn answering_within(self, limit: Duration) -> Self {
+        let timeouts = self.client.config().timeout_config().map_or_else(TimeoutConfig::builder, TimeoutConfig::to_builder);
+        let config = self.client.config().to_builder().timeout_config(timeouts.operation_attempt_timeout(limit).build()).build();
+        Self { client: Client::from_conf(config), ..self }
     }
 
     /// The table's name.
@@ -225,7 +236,7 @@ impl LeaseTable {
 
     /// Takes a lease for `owner`, if it still is as it was seen.
     pub async fn take(&self, seen: &Lease, owner: &str) -> Result<Write, AwsError> {
-        let taken = Lease { owner: Some(owner.to_owned()), counter: seen.counter + 1, ..seen.clone() };
+        let taken = Lease { owner: Some(owner.to_owned()), handing_over: None, counter: seen.counter + 1, ..seen.clone() };
         let request = self
             .client
             .update_item()
@@ -237,21 +248,48 @@ impl LeaseTable {
             .expression_attribute_values(":seen", number(seen.counter))
             .expression_attribute_values(":next", number(taken.counter))
             .expression_attribute_values(":one", number(1));
-        self.write(request, taken).await
+        let taken_effect = |now: &Lease| now.owner == taken.owner && now.counter == taken.counter;
+        match self.write(request, taken.clone(), taken_effect).await? {
+            Write::Asked(_) => Ok(Write::Lost),
+            written => Ok(written),
+        }
+    }
+
+    /// Asks the holder of a lease to hand it over to `thief`: the holder learns it by its next write. The counter stays, so that the holder's time
+    /// runs on as it did.
+    pub async fn ask(&self, seen: &Lease, thief: &str) -> Result<Write, AwsError> {
+        let holder = seen.owner.clone().unwrap_or_default();
+        let asked = Lease { owner: Some(thief.to_owned()), handing_over: Some(holder.clone()), ..seen.clone() };
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("leaseKey", AttributeValue::S(seen.shard.to_string()))
+            .update_expression("SET leaseOwner = :thief, checkpointOwner = :holder")
+            .condition_expression("leaseOwner = :holder AND attribute_not_exists(checkpointOwner) AND checkpoint <> :end")
+            .expression_attribute_values(":thief", AttributeValue::S(thief.to_owned()))
+            .expression_attribute_values(":holder", AttributeValue::S(holder))
+            .expression_attribute_values(":end", AttributeValue::S(item::checkpoint_text(Checkpoint::ShardEnd)));
+        let taken_effect = |now: &Lease| now.owner == asked.owner && now.handing_over == asked.handing_over;
+        self.write(request, asked.clone(), taken_effect).await
     }
 
     /// Writes to a lease that this process holds as `held`, if it still is the holder.
     pub async fn update(&self, held: &Lease, update: Update) -> Result<Write, AwsError> {
         let mut after = Lease { counter: held.counter + 1, ..held.clone() };
         let mut set = vec!["leaseCounter = :next"];
-        let mut remove = "";
+        let mut remove = Vec::new();
         let mut request = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("leaseKey", AttributeValue::S(held.shard.to_string()))
-            .condition_expression("leaseCounter = :seen AND leaseOwner = :owner AND attribute_not_exists(checkpointOwner)")
-            .expression_attribute_values(":owner", AttributeValue::S(held.owner.clone().unwrap_or_default()))
+            .condition_expression(if held.handing_over.is_some() {
+                "leaseCounter = :seen AND checkpointOwner = :holder"
+            } else {
+                "leaseCounter = :seen AND leaseOwner = :holder AND attribute_not_exists(checkpointOwner)"
+            })
+            .expression_attribute_values(":holder", AttributeValue::S(held.holder().unwrap_or_default().to_owned()))
             .expression_attribute_values(":seen", number(held.counter))
             .expression_attribute_values(":next", number(after.counter));
         if let Some(seconds) = held.durable_through {
@@ -260,12 +298,17 @@ impl LeaseTable {
         }
         match update {
             Update::Renew => {}
+            Update::Release if after.handing_over.take().is_some() => remove.push("checkpointOwner"),
             Update::Release => {
                 after.owner = None;
-                remove = " REMOVE leaseOwner";
+                remove.push("leaseOwner");
             }
             Update::Checkpoint(reached) => {
                 request = checkpoint(&mut after, reached, &mut set, request);
+                // What is done is nobody's to finish.
+                if after.checkpoint == Checkpoint::ShardEnd && after.handing_over.take().is_some() {
+                    remove.push("checkpointOwner");
+                }
             }
             Update::Segment(reached, progress) => {
                 request = checkpoint(&mut after, reached, &mut set, request);
@@ -278,13 +321,27 @@ impl LeaseTable {
                         set.push("segmentCursor = :cursor");
                         request = request.expression_attribute_values(":cursor", AttributeValue::S(cursor.clone()));
                     }
-                    None => remove = " REMOVE segmentCursor",
+                    None => remove.push("segmentCursor"),
                 }
                 after.segment = Some(progress);
             }
         }
-        let request = request.update_expression(format!("SET {}{remove}", set.join(", ")));
-        self.write(request, after).await
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&remove.join(", "));
+        }
+        let request = request.update_expression(expression);
+        // A request to hand it over may have come in between, and changes nothing of what was written.
+        let taken_effect = |now: &Lease| now.counter == after.counter && (now.owner == after.owner || now.holder() == after.holder());
+        match self.write(request, after.clone(), taken_effect).await? {
+            // Refused because somebody asks for it: the holder stays the holder, by another attribute.
+            Write::Asked(now) if now.holder() == held.holder() && now.counter == held.counter && held.handing_over.is_none() => {
+                Ok(Write::Asked(now))
+            }
+            Write::Asked(_) => Ok(Write::Lost),
+            written => Ok(written),
+        }
     }
 
     /// Deletes a lease that nothing needs any more, if it still is as it was seen.
@@ -304,8 +361,8 @@ impl LeaseTable {
     }
 
     /// Sends a conditional update. When its condition fails, an earlier attempt of ours may have taken effect without our hearing of it:
-    /// then the item has our owner and exactly our counter.
-    async fn write(&self, request: UpdateRequest, after: Lease) -> Result<Write, AwsError> {
+    /// `taken_effect` tells by the item as it then stands. Where it has not, and the lease is being handed over, that is told as it stands.
+    async fn write(&self, request: UpdateRequest, after: Lease, taken_effect: impl Fn(&Lease) -> bool) -> Result<Write, AwsError> {
         let mut attempts = 0_u32;
         let written = retry(RetryPolicy::SERVICE, &self.stop, || {
             attempts += 1;
@@ -315,20 +372,20 @@ impl LeaseTable {
         .await;
         match written {
             Ok(_) => Ok(Write::Done(after)),
-            Err(error) if error.failure == Failure::ConditionFailed => {
-                if attempts > 1 && self.get(&after).await?.is_some_and(|now| now.owner == after.owner && now.counter == after.counter) {
-                    return Ok(Write::Done(after));
-                }
-                Ok(Write::Lost)
-            }
+            Err(error) if error.failure == Failure::ConditionFailed => Ok(match self.get(&after.shard).await? {
+                Some(now) if attempts > 1 && taken_effect(&now) => Write::Done(now),
+                Some(now) if now.handing_over.is_some() => Write::Asked(now),
+                _ => Write::Lost,
+            }),
             Err(error) => Err(error),
         }
     }
 
-    async fn get(&self, lease: &Lease) -> Result<Option<Lease>, AwsError> {
+    /// The lease of a shard as it stands, read consistently.
+    pub async fn get(&self, shard: &ShardId) -> Result<Option<Lease>, AwsError> {
         let read = retry(RetryPolicy::SERVICE, &self.stop, || async {
             let get = self.client.get_item().table_name(&self.name).consistent_read(true);
-            let get = get.key("leaseKey", AttributeValue::S(lease.shard.to_string())).send().await;
+            let get = get.key("leaseKey", AttributeValue::S(shard.to_string())).send().await;
             get.map_err(|error| AwsError::new("GetItem", &self.name, &error))
         });
         let item = read.await?.item;

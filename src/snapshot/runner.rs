@@ -437,6 +437,7 @@ impl Runner {
 
     async fn take(&mut self, snapshot: &Snapshot, lease: &Lease) -> Result<(), AwsError> {
         let (Some(work), Some(number)) = (self.works.get(&snapshot.id), number(snapshot, lease)) else { return Ok(()) };
+        let sent = Instant::now();
         let Write::Done(lease) = self.context.leases.take(lease, &self.context.owner).await? else { return Ok(()) };
         tracing::info!(segment = %lease.shard, checkpoint = ?lease.checkpoint, "reading segment");
         let segment = lease.shard.clone();
@@ -447,7 +448,7 @@ impl Runner {
             number,
             source: Arc::clone(&work.source),
             budget: Arc::clone(&work.budget),
-            held: HeldLease::new(Arc::clone(&self.context.leases), lease),
+            held: HeldLease::new(Arc::clone(&self.context.leases), lease, sent, CancellationToken::new()),
             abandoned: work.abandoned.clone(),
         };
         let started = self.tasks.spawn(async move { Box::pin(task.run()).await });

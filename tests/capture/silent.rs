@@ -20,17 +20,10 @@ async fn world(looked_ago: i64) -> World {
     world.trimming = Trimming::Silent { kept_at_least: DAY };
     let now = unix_seconds();
     let lease = Lease {
-        shard: ShardId::new("a"),
-        stream: StreamArn::new("arn:stream/1"),
-        parents: Vec::new(),
-        owner: None,
-        counter: 0,
-        checkpoint: Checkpoint::At(sequence(2)),
         last_sequence: Some(sequence(2)),
         durable_through: Some(now - looked_ago),
         found_at: Some(now - 2 * DAY),
-        done_at: None,
-        segment: None,
+        ..Lease::new(ShardId::new("a"), StreamArn::new("arn:stream/1"), Checkpoint::At(sequence(2)))
     };
     world.leases().ensure(true).await.unwrap();
     world.leases().create(&lease).await.unwrap();

@@ -264,19 +264,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// A lease on a shard of a stream: whoever has it has a position there.
 pub(super) fn lease_on(stream: StreamArn) -> Lease {
-    Lease {
-        shard: ShardId::new("secured"),
-        stream,
-        parents: Vec::new(),
-        owner: None,
-        counter: 0,
-        checkpoint: Checkpoint::TrimHorizon,
-        last_sequence: None,
-        durable_through: None,
-        found_at: None,
-        done_at: None,
-        segment: None,
-    }
+    Lease::new(ShardId::new("secured"), stream, Checkpoint::TrimHorizon)
 }
 
 fn read(object: &Path) -> Vec<Row> {

@@ -68,19 +68,7 @@ mod tests {
     }
 
     fn leases(checkpoint: Checkpoint) -> Contents {
-        let lease = Lease {
-            shard: ShardId::new("s"),
-            stream: StreamArn::new("arn"),
-            parents: Vec::new(),
-            owner: None,
-            counter: 0,
-            checkpoint,
-            last_sequence: None,
-            durable_through: None,
-            found_at: None,
-            done_at: None,
-            segment: None,
-        };
+        let lease = Lease::new(ShardId::new("s"), StreamArn::new("arn"), checkpoint);
         Contents { leases: vec![lease], ..Contents::default() }
     }
 

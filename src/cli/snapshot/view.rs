@@ -254,18 +254,12 @@ pub(super) mod tests {
     }
 
     fn segment(snapshot: &Snapshot, number: u32, checkpoint: Checkpoint, rows: u64) -> Lease {
+        let shard = ShardId::new(format!("{}-{number:05}", Snapshot::key(&snapshot.id)));
         Lease {
-            shard: ShardId::new(format!("{}-{number:05}", Snapshot::key(&snapshot.id))),
-            stream: StreamArn::new("arn"),
-            parents: Vec::new(),
             owner: Some("worker/1".to_owned()),
             counter: 1,
-            checkpoint,
-            last_sequence: None,
-            durable_through: None,
-            found_at: None,
-            done_at: None,
             segment: Some(SegmentProgress { snapshot: snapshot.id.clone(), cursor: None, rows, half_units: rows / 10 + 1 }),
+            ..Lease::new(shard, StreamArn::new("arn"), checkpoint)
         }
     }
 

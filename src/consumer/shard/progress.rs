@@ -1,6 +1,6 @@
 //! The reading of a shard: what is taken of each page, what is checkpointed, what is told as lost.
 
-use super::{Flushed, Next, ShardTask};
+use super::{Flushed, HeldShard, Next};
 use crate::aws::{AwsError, Failure};
 use crate::consumer::page::{Record, Unreadable};
 use crate::consumer::watermark::Watermark;
@@ -16,7 +16,7 @@ use crate::stream::reader::{RawPage, ShardReader};
 
 /// Where the work on a shard stands.
 pub(super) struct ShardProgress<'t> {
-    pub(super) task: &'t ShardTask,
+    pub(super) work: &'t HeldShard,
     pub(super) shard: ShardId,
     pub(super) reader: ShardReader,
     pub(super) writer: Box<dyn ShardWriter>,
@@ -38,21 +38,21 @@ impl ShardProgress<'_> {
     /// Takes a page: all of it, unless another process turns out to be ahead.
     pub(super) async fn take(&mut self, raw: &RawPage) -> Result<Next, ConsumerError> {
         let shard = self.shard.clone();
-        let page = match self.task.context.source.decode.page(&shard, &raw.body).await {
+        let page = match self.work.task.context.source.decode.page(&shard, &raw.body).await {
             Ok(page) => page,
             Err(Unreadable(problem)) => {
                 self.reader.refuse_page(problem)?;
                 return Ok(Next::Page);
             }
         };
-        self.task.context.counters.page(raw.body.len());
+        self.work.task.context.counters.page(raw.body.len());
         self.check_horizon().await?;
         if let (Some(resumed), Some(first)) = (raw.resumed_at, page.records.first()) {
             self.check_resumption(resumed, first.position()).await?;
         }
         let records = page.records.len();
         for record in page.records {
-            if self.task.draining.is_cancelled() {
+            if self.work.task.stopping.is_cancelled() {
                 // The page does not count as read. What is left of it is read again by whoever has the lease next.
                 return Ok(Next::Page);
             }
@@ -88,7 +88,7 @@ impl ShardProgress<'_> {
         }
         if mutant::armed(Mutant::CheckpointOnRead)
             && let Some(read) = self.read
-            && self.task.held.checkpoint(read).await? == Hold::Lost
+            && self.work.held.checkpoint(read).await? == Hold::Lost
         {
             return Ok(Next::Lost);
         }
@@ -105,7 +105,8 @@ impl ShardProgress<'_> {
             if let Some(resumed) = nothing_left {
                 self.check_resumption(resumed, None).await?;
             }
-            self.task.held.note_durable_through(raw.asked_at).await;
+            self.work.held.note_durable_through(raw.asked_at).await;
+            self.work.task.place.progressed(Some(raw.asked_at));
             self.unread_since = Some(raw.asked_at);
         }
         Ok(Next::Page)
@@ -125,7 +126,7 @@ impl ShardProgress<'_> {
             }
             Record::Poison { position, time, event_id, raw, reason } => {
                 // A record without a time of its own is filed under the day it was found.
-                let time = time.unwrap_or_else(|| self.task.context.clock.unix_seconds());
+                let time = time.unwrap_or_else(|| self.work.task.context.clock.unix_seconds());
                 let shard = self.shard.clone();
                 let record = PoisonRecord { shard: &shard, position, event_id: event_id.as_deref(), raw: &raw, reason: &reason, time };
                 self.quarantine(&record).await?;
@@ -152,7 +153,7 @@ impl ShardProgress<'_> {
         if flushed != Flushed::Whole {
             return Ok(flushed);
         }
-        self.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
+        self.work.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
         tracing::info!(shard = %self.shard, snapshot, "every row of the snapshot that belongs to this shard is durable");
         self.pass(position);
         Ok(Flushed::Whole)
@@ -169,20 +170,21 @@ impl ShardProgress<'_> {
             let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
             self.read = Some(position);
             self.watermark.read(position, time);
-            self.task.context.counters.record(event.time, misfits);
+            self.work.task.context.counters.record(event.time, misfits);
         }
         Ok(written)
     }
 
     /// *Latest sequence wins* needs a shard's numbers to lie above those of the shards that it continues.
     async fn check_order(&mut self, first: Position) -> Result<(), ConsumerError> {
-        if std::mem::replace(&mut self.order_checked, true) || !self.task.context.source.ordered_across_shards {
+        if std::mem::replace(&mut self.order_checked, true) || !self.work.task.context.source.ordered_across_shards {
             return Ok(());
         }
-        if self.task.origin.ends.iter().any(|end| first <= *end) {
-            self.task
+        if self.work.task.origin.ends.iter().any(|end| first <= *end) {
+            self.work
+                .task
                 .context
-                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.task.context.clock.unix_seconds()))
+                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.work.task.context.clock.unix_seconds()))
                 .await?;
         }
         Ok(())
@@ -190,10 +192,10 @@ impl ShardProgress<'_> {
 
     /// Stores a record that is no event, whole.
     async fn quarantine(&mut self, record: &PoisonRecord<'_>) -> Result<(), ConsumerError> {
-        let stored = self.task.context.quarantine.quarantine(record).await;
+        let stored = self.work.task.context.quarantine.quarantine(record).await;
         stored.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })?;
         tracing::error!(shard = %self.shard, position = ?record.position, reason = record.reason, "record put into quarantine");
-        self.task.context.counters.quarantined();
+        self.work.task.context.counters.quarantined();
         Ok(())
     }
 
@@ -234,7 +236,7 @@ impl ShardProgress<'_> {
             Progress::Unchanged => return Ok(Hold::Kept),
             Progress::Durable(sequence) => {
                 if let Some(time) = self.watermark.durable(sequence) {
-                    self.task.held.note_durable_through(time).await;
+                    self.work.held.note_durable_through(time).await;
                 }
                 sequence
             }
@@ -247,13 +249,17 @@ impl ShardProgress<'_> {
             }
         };
         self.durable = Some(sequence);
-        Ok(self.task.held.checkpoint(sequence).await?)
+        let hold = self.work.held.checkpoint(sequence).await?;
+        if hold == Hold::Kept {
+            self.work.task.place.progressed(self.work.held.current().await.durable_through);
+        }
+        Ok(hold)
     }
 
     /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
     /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
     async fn check_horizon(&mut self) -> Result<(), ConsumerError> {
-        let oldest_kept = self.task.context.clock.unix_seconds() - self.task.retention + RETENTION_MARGIN;
+        let oldest_kept = self.work.task.context.clock.unix_seconds() - self.work.task.retention + RETENTION_MARGIN;
         if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
             self.record_gap(GapKind::Trimmed).await?;
         }
@@ -263,12 +269,13 @@ impl ShardProgress<'_> {
     /// Some services skip a trimmed position in silence. Reading resumes at the record of the position, not behind it: where that is the first to
     /// come, nothing was trimmed. Where it is not, it may just have been the last one for long, unless nobody has looked for long either.
     async fn check_resumption(&mut self, resumed: Position, first: Option<Position>) -> Result<(), ConsumerError> {
-        let Trimming::Silent { kept_at_least } = self.task.context.source.trimming else { return Ok(()) };
+        let Trimming::Silent { kept_at_least } = self.work.task.context.source.trimming else { return Ok(()) };
         if first.is_some_and(|first| first.sequence() == resumed.sequence()) {
             return Ok(());
         }
-        let oldest_kept = self.task.context.clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
-        if self.task.held.current().await.durable_through.or(self.task.origin.unread_since).is_none_or(|through| through < oldest_kept) {
+        let oldest_kept = self.work.task.context.clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
+        if self.work.held.current().await.durable_through.or(self.work.task.origin.unread_since).is_none_or(|through| through < oldest_kept)
+        {
             self.record_gap(GapKind::Trimmed).await?;
         }
         Ok(())
@@ -284,7 +291,7 @@ impl ShardProgress<'_> {
             return Ok(Next::End(Vec::new()));
         }
         self.record_gap(GapKind::Vanished).await?;
-        if self.reader.is_at_horizon() || !self.task.is_listed(&self.shard).await? {
+        if self.reader.is_at_horizon() || !self.work.is_listed(&self.shard).await? {
             return Ok(Next::End(Vec::new()));
         }
         self.begin_anew().await
@@ -305,13 +312,13 @@ impl ShardProgress<'_> {
     async fn begin_anew(&mut self) -> Result<Next, ConsumerError> {
         self.reader.rewind(IteratorStart::TrimHorizon);
         // A fresh writer looks whether the record that it begins with has landed already.
-        self.writer = self.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
+        self.writer = self.work.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
         Ok(Next::Page)
     }
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), ConsumerError> {
-        let lost_from = self.task.held.current().await.durable_through;
-        let now = self.task.context.clock.unix_seconds();
-        self.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
+        let lost_from = self.work.held.current().await.durable_through;
+        let now = self.work.task.context.clock.unix_seconds();
+        self.work.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
     }
 }

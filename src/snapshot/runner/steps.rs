@@ -134,19 +134,9 @@ impl Runner {
                 continue;
             }
             let segment = SegmentProgress { snapshot: snapshot.id.clone(), cursor: None, rows: 0, half_units: 0 };
-            let lease = Lease {
-                shard,
-                stream: StreamArn::new(Snapshot::key(&snapshot.id)),
-                parents: Vec::new(),
-                owner: None,
-                counter: 0,
-                checkpoint: Checkpoint::TrimHorizon,
-                last_sequence: None,
-                durable_through: None,
-                found_at: Some(self.context.clock.unix_seconds()),
-                done_at: None,
-                segment: Some(segment),
-            };
+            let stream = StreamArn::new(Snapshot::key(&snapshot.id));
+            let found_at = Some(self.context.clock.unix_seconds());
+            let lease = Lease { found_at, segment: Some(segment), ..Lease::new(shard, stream, Checkpoint::TrimHorizon) };
             self.context.leases.create(&lease).await?;
             created = true;
         }
