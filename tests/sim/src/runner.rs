@@ -7,6 +7,7 @@
 //! again.
 
 pub mod coverage;
+pub mod idle;
 pub mod scenario;
 pub mod snapshots;
 pub mod soak;
