@@ -88,7 +88,9 @@ impl Account {
 
     /// Starts a process with the usual settings and some of its own.
     pub(crate) async fn start(&self, name: &str, more: &str) -> Process {
-        let settings = format!("[table]\nname = \"{TABLE}\"\n[lease]\napplication = \"{LEASES}\"\nworker = \"{name}\"\n[lake]\nurl = \"s3://{BUCKET}/cdc\"\n{more}");
+        let settings = format!(
+            "[table]\nname = \"{TABLE}\"\n[lease]\napplication = \"{LEASES}\"\nworker = \"{name}\"\n[lake]\nurl = \"s3://{BUCKET}/cdc\"\n{more}"
+        );
         let settings = headwater::config::parse(&settings, Path::new("/")).unwrap();
         let services = self.cloud.clock.clone();
         let clock = WallClock::reading(move || services.now().div_euclid(1000));
@@ -108,7 +110,8 @@ impl Account {
         for _ in 0..items {
             self.written += 1;
             let text = |text: String| AttributeValue::S(text);
-            let item = Item::from([("id".to_owned(), text(format!("order {}", self.written))), ("note".to_owned(), text("n".repeat(bytes)))]);
+            let item =
+                Item::from([("id".to_owned(), text(format!("order {}", self.written))), ("note".to_owned(), text("n".repeat(bytes)))]);
             state.tables.put(&mut state.streams, TABLE, item, now, &self.cloud.journal).unwrap();
         }
     }

@@ -12,7 +12,7 @@ use crate::account::{Account, LEASES};
 const SHARDS: u64 = 8;
 const WORKERS: u64 = 2;
 /// How long is measured.
-const MINUTES: u64 = 10;
+const MINUTES: u64 = 3;
 /// `lease.failover` when nothing is said about it.
 const FAILOVER: u64 = 10;
 /// A unit reads so many bytes consistently.
@@ -65,7 +65,7 @@ async fn a_lease_is_written_three_times_per_fail_over_time_idle_or_busy() {
         workers.push(account.start(name, "").await);
     }
     // Until the shards are shared out.
-    sleep(Duration::from_mins(3)).await;
+    sleep(Duration::from_mins(1)).await;
     for worker in &workers {
         let held = worker.watch.stages[0].board.standings().len();
         assert_eq!(u64::try_from(held).unwrap(), SHARDS / WORKERS);

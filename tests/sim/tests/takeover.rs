@@ -22,8 +22,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// may be throttled and sent again, and a lease that is left to a worker with fewer is looked at again after a tenth of the fail-over time.
 const BEAT: Duration = Duration::from_secs(1);
 /// Writes in a second of load, in bursts of so many.
-const WRITES: usize = 20;
-const BURST: usize = 5;
+const WRITES: usize = 8;
+const BURST: usize = 4;
 /// 2026-11-21 03:00:00 UTC.
 const BEGINS_AT: i64 = 1_795_230_000_000;
 
@@ -44,11 +44,13 @@ fn no_shard_is_idle_for_longer_than_a_fail_over_and_a_round_while_workers_die() 
     }
 
     let idle = between_workers(&report.journal, "headwater-orders");
-    let told = [("taken from the dead", Came::Taken), ("handed over or released", Came::Given), ("new", Came::First)].map(|(what, came)| {
-        let times: Vec<Duration> = idle.iter().filter(|idle| idle.came == came && idle.passed_by == 0).map(|idle| idle.lasted).collect();
-        let (median, longest) = median_and_longest(times.iter().copied()).unwrap();
-        format!("{} shards {what}: idle for {median:.1?}, at most {longest:.1?}", times.len())
-    });
+    let told =
+        [("taken from the dead", Came::Taken), ("handed over or released", Came::Given), ("new", Came::First)].map(|(what, came)| {
+            let times: Vec<Duration> =
+                idle.iter().filter(|idle| idle.came == came && idle.passed_by == 0).map(|idle| idle.lasted).collect();
+            let (median, longest) = median_and_longest(times.iter().copied()).unwrap();
+            format!("{} shards {what}: idle for {median:.1?}, at most {longest:.1?}", times.len())
+        });
     let unlucky: Vec<&Idle> = idle.iter().filter(|idle| idle.passed_by > 0).collect();
     // Past the test harness, which keeps what a passing test prints to itself.
     let _ = writeln!(
@@ -79,7 +81,7 @@ fn dying_workers() -> Scenario {
     }
     // A little off the kills, so that workers die at every stage of a shard's end.
     for (number, at) in times(Duration::from_millis(11_300)).enumerate() {
-        steps.push((at, Step::Reshard { pick: number, into: if number % 8 == 0 { 2 } else { 1 } }));
+        steps.push((at, Step::Reshard { pick: number, into: if number % 18 == 0 { 2 } else { 1 } }));
     }
     steps.sort_by_key(|(at, _)| *at);
     let throttled = [
@@ -93,14 +95,14 @@ fn dying_workers() -> Scenario {
     Scenario {
         seed: 1,
         begins_at: BEGINS_AT,
-        table: TableMakeUp { partitions: 4, digits: 30, items: 50, sorted: false },
+        table: TableMakeUp { partitions: 3, digits: 30, items: 50, sorted: false },
         service: ServiceMakeUp {
             workers: WORKERS,
             parquet: false,
             failover: FAILOVER,
-            max_age: Duration::from_secs(1),
+            max_age: Duration::from_secs(2),
             max_size: 100_000,
-            idle_poll: Duration::from_millis(500),
+            idle_poll: Duration::from_secs(1),
         },
         kinesis: None,
         snapshots: None,

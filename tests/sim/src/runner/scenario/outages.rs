@@ -28,28 +28,28 @@ pub(super) struct Crowd {
 pub(super) fn draw(seed: u64, length: Duration, workers: usize, is_delivered: bool) -> Drawn {
     let mut rng = Rng::with_seed(seed ^ CONTENTS);
     let rng = &mut rng;
-    let crowd = (rng.u8(0..4) == 0).then(|| {
+    let crowd = (rng.u8(0..6) == 0).then(|| {
         let more = rng.usize(4..=5).saturating_sub(workers);
         let worker = |does: u8| WorkerMakeUp { captures: does != 1 || !is_delivered, delivers: does != 0 && is_delivered };
         Crowd { partitions: rng.usize(4..=8), more: (0..more).map(|_| worker(rng.u8(0..3))).collect() }
     });
     let workers = workers + crowd.as_ref().map_or(0, |crowd| crowd.more.len());
     let mut steps = Vec::new();
-    if rng.u8(0..6) == 0 {
+    if rng.u8(0..8) == 0 {
         // Every other time one worker alone is cut off, which goes on reading and sending.
         let worker = rng.bool().then(|| rng.usize(0..workers));
         outage(rng, length, &mut steps, |length, how| Step::LeaseTableOutage { worker, length, how });
     }
-    if rng.u8(0..6) == 0 {
+    if rng.u8(0..8) == 0 {
         let is_lake = rng.bool();
         outage(rng, length, &mut steps, |length, how| Step::TargetOutage { is_lake, length, how });
     }
     Drawn { crowd, steps }
 }
 
-/// Something is out of order for up to four minutes, with traffic meanwhile and behind it.
+/// Something is out of order for up to two minutes, with traffic meanwhile and behind it.
 fn outage(rng: &mut Rng, length: Duration, steps: &mut Vec<(Duration, Step)>, step: impl FnOnce(Duration, Failing) -> Step) {
-    let (begins, lasts) = (moment(rng, length), Duration::from_secs(rng.u64(10..=240)));
+    let (begins, lasts) = (moment(rng, length), Duration::from_secs(rng.u64(10..=120)));
     let how = *rng.choice(&Failing::ALL).unwrap_or(&Failing::Refused);
     steps.push((begins, step(lasts, how)));
     for _ in 0..rng.usize(1..=4) {
