@@ -138,11 +138,9 @@ impl HeldShard {
         if matches!(outcome, Ok(Outcome::Ended | Outcome::Lost)) {
             return outcome;
         }
-        let is_asked_for = self.held.current().await.handing_over.is_some();
-        match self.held.release().await {
-            Ok(Hold::Kept) if is_asked_for && outcome.is_ok() => return Ok(Outcome::HandedOver),
-            Ok(Hold::Kept | Hold::Lost) => {}
-            Err(error) => tracing::warn!(%error, "the lease could not be released; it expires by itself"),
+        let passed_on = self.held.release(failover).await;
+        if passed_on && outcome.is_ok() {
+            return Ok(Outcome::HandedOver);
         }
         outcome
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::snapshot::SegmentProgress;
@@ -72,10 +72,18 @@ impl HeldLease {
         self.write(&mut lease, Update::Checkpoint(SequenceOrEnd::End(now))).await
     }
 
-    /// Gives the lease up, so that another worker need not wait for it to expire, or passes it on to the one who has asked for it.
-    pub async fn release(&self) -> Result<Hold, AwsError> {
+    /// Gives the lease up, so that another worker need not wait for it to expire, or passes it on to the one who has asked for it. True when that was
+    /// passed on. Whatever goes wrong is told in the log only: the lease expires by itself.
+    pub async fn release(&self, failover: Duration) -> bool {
         let mut lease = self.lease.lock().await;
-        self.write(&mut lease, Update::Release).await
+        let released = timeout(failover, self.write(&mut lease, Update::Release)).await;
+        match released {
+            // Passed on, it has an owner.
+            Ok(Ok(hold)) => return hold == Hold::Kept && lease.owner.is_some(),
+            Ok(Err(error)) => tracing::warn!(shard = %lease.shard, %error, "the lease could not be released; it expires by itself"),
+            Err(_) => tracing::warn!(shard = %lease.shard, "the lease could not be released in time; it expires by itself"),
+        }
+        false
     }
 
     /// Does `work` while the lease is held, and renews it meanwhile. None when the lease was lost, or when no write to it took effect for the
@@ -95,7 +103,10 @@ impl HeldLease {
             _ = &mut renewals => None,
             outcome = &mut work => {
                 done.cancel();
-                renewals.await;
+                tokio::select! {
+                    () = self.expired(failover) => {}
+                    _ = &mut renewals => {}
+                }
                 Some(outcome)
             }
         }
@@ -166,5 +177,56 @@ impl HeldLease {
                 Write::Lost => return Ok(Hold::Lost),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_http_client::test_util::NeverClient;
+
+    use super::*;
+    use crate::event::ShardId;
+    use crate::stream::StreamArn;
+
+    const FAILOVER: Duration = Duration::from_secs(10);
+
+    /// A lease in a table that takes every request and answers none.
+    fn held_in_a_silent_table() -> HeldLease {
+        let sdk = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
+            .http_client(NeverClient::new())
+            .build();
+        let table = Arc::new(LeaseTable::new(&sdk, "leases", CancellationToken::new()));
+        let lease = Lease::new(ShardId::new("a"), StreamArn::new("stream"), Checkpoint::TrimHorizon);
+        HeldLease::new(table, Lease { owner: Some("me".to_owned()), ..lease }, Instant::now(), CancellationToken::new())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_holder_that_cannot_write_to_its_lease_drops_the_work_when_others_may_take_it() {
+        let held = held_in_a_silent_table();
+        let begun = Instant::now();
+        assert_eq!(held.while_held(FAILOVER, std::future::pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), FAILOVER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_waits_for_a_checkpoint_is_dropped_too() {
+        let held = held_in_a_silent_table();
+        let begun = Instant::now();
+        let work = held.checkpoint("5".parse().unwrap());
+        assert!(held.while_held(FAILOVER, work).await.is_none());
+        assert_eq!(begun.elapsed(), FAILOVER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_slept_sends_nothing_more_when_it_wakes() {
+        let held = held_in_a_silent_table();
+        tokio::time::advance(FAILOVER * 3).await;
+        assert_eq!(held.while_held(FAILOVER, std::future::ready(())).await, None, "the work was ready, and is not asked");
     }
 }

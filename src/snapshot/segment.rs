@@ -112,10 +112,8 @@ impl SegmentTask {
             () = self.abandoned.cancelled() => return Ok(Outcome::Abandoned),
         };
         let Some(outcome) = worked else { return Ok(Outcome::Lost) };
-        if !matches!(outcome, Ok(Outcome::Ended | Outcome::Lost))
-            && let Err(error) = self.held.release().await
-        {
-            tracing::warn!(%error, "the lease of a segment could not be released; it expires by itself");
+        if !matches!(outcome, Ok(Outcome::Ended | Outcome::Lost)) {
+            self.held.release(self.shared.failover).await;
         }
         outcome
     }

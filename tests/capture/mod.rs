@@ -11,3 +11,7 @@ mod reader;
 mod silent;
 #[cfg(feature = "embedded")]
 mod stage;
+#[cfg(feature = "embedded")]
+mod workers;
+#[cfg(feature = "embedded")]
+mod world;

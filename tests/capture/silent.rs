@@ -9,7 +9,7 @@ use headwater::lease::{Checkpoint, Lease};
 use headwater::stream::StreamArn;
 
 use super::model::{Fault, Model, insert, sequence, shard};
-use super::stage::{World, rows, wait_until};
+use super::world::{World, rows, wait_until};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
