@@ -2,3 +2,5 @@
 
 mod init;
 mod replicate;
+#[cfg(feature = "embedded")]
+mod workers;

@@ -13,6 +13,7 @@ mod current;
 mod delivered;
 mod difference;
 mod findings;
+mod holders;
 mod landing;
 mod leases;
 mod missing;
@@ -182,6 +183,17 @@ impl Checker {
     /// Whether everything has arrived that still can, every checkpoint has followed, and what was lost is in the ledger.
     pub fn is_settled(&self) -> bool {
         self.missing().next().is_none()
+    }
+
+    /// Why leases are not shared out evenly over the workers that live, some of which capture and some of which deliver. None when they are.
+    pub fn imbalance(&self, capturing: &[String], delivering: &[String]) -> Option<String> {
+        let deliver = self.kinesis.as_ref().and_then(|stored| stored.consumer.imbalance(delivering));
+        self.capture.imbalance(capturing).or(deliver)
+    }
+
+    /// The workers live, nothing is in the way, and leases have had time to spread over them: they are not going to.
+    pub fn uneven(&mut self, now: i64, what: String) {
+        self.findings.violate(Invariant::Balanced, now, what);
     }
 
     /// The history is over and had time to settle: whatever is missing now is missing for good.

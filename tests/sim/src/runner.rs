@@ -7,6 +7,7 @@
 //! again.
 
 pub mod coverage;
+pub mod idle;
 pub mod scenario;
 pub mod snapshots;
 pub mod soak;
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 use crate::check::{Checker, Invariant, KinesisSubject, Subject, Violation};
 use crate::clock::Clock;
 use crate::cloud::Cloud;
-use crate::faults::{Faults, Script};
+use crate::faults::{Faults, Script, Service};
 use crate::journal::{Event, Journal};
 use crate::server::Server;
 use coverage::Coverage;
@@ -49,6 +50,8 @@ const PREFIX: &str = "cdc";
 /// Once nothing is in the way any more, everything lands within this time: the longest pause between retries, a fail-over and a round, and then, a
 /// minute after a gap was found, a snapshot that closes it.
 const SETTLED_WITHIN: Duration = Duration::from_mins(15);
+/// Leases are shared out evenly within this time, by one for each worker and round. A worker that ended by itself comes back meanwhile.
+const SPREAD_WITHIN: Duration = Duration::from_mins(3);
 /// How often requests that were under way for long may take effect after everything had settled.
 const ARRIVALS: usize = 3;
 /// Abandoned leases are taken by the first round after the fail-over, their shards read and their checkpoints written within this.
@@ -114,6 +117,9 @@ async fn run(scenario: &Scenario, logs: Option<tracing::Level>) -> anyhow::Resul
     faults.clear();
     fleet.start_all();
     let mut settled = settle(&mut checker, &cloud, &mut fleet).await;
+    if settled {
+        spread(&mut checker, &cloud, &mut fleet).await;
+    }
     if scenario.restarts_when_settled && checker.violations().is_empty() {
         // What is durable stays as it is when everything is read again, and requests that were under way for long arrive by now.
         fleet.crash_all();
@@ -163,6 +169,25 @@ async fn settle(checker: &mut Checker, cloud: &Cloud, fleet: &mut Fleet) -> bool
     settled.await.is_ok()
 }
 
+/// Lets the workers share out what there is to read. Nothing moves any more but leases.
+async fn spread(checker: &mut Checker, cloud: &Cloud, fleet: &mut Fleet) {
+    let begun = Instant::now();
+    loop {
+        checker.follow(&cloud.journal);
+        let running = fleet.running();
+        let Some(why) = checker.imbalance(&running.capturing, &running.delivering) else { return };
+        if !checker.violations().is_empty() {
+            return;
+        }
+        if begun.elapsed() >= SPREAD_WITHIN {
+            checker.uneven(cloud.clock.now(), why);
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        fleet.start_all();
+    }
+}
+
 async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyhow::Result<()> {
     match step {
         Step::Write { changes } => history.write(*changes)?,
@@ -189,6 +214,10 @@ async fn perform(step: &Step, history: &mut History, fleet: &mut Fleet) -> anyho
         Step::Start { worker } => fleet.start(*worker),
         Step::Pause { worker, length } => fleet.pause(*worker, *length),
         Step::WrongClock { worker, by_seconds } => fleet.set_clock(*worker, *by_seconds),
+        Step::LeaseTableOutage { worker, length, how } => fleet.cut_off_leases(*worker, *length, *how),
+        Step::TargetOutage { is_lake, length, how } => {
+            fleet.cut_off_target(if *is_lake || !history.is_through_kinesis() { Service::S3 } else { Service::Kinesis }, *length, *how);
+        }
         Step::Outage { hours, before, during } => {
             fleet.crash_all();
             history.write(*before)?;

@@ -2,13 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "runner")]
+mod account;
 mod boto3;
 mod conformance;
 #[cfg(feature = "runner")]
 mod invariants;
 #[cfg(feature = "runner")]
+mod lease_cost;
+#[cfg(feature = "runner")]
 mod mutants;
 mod simulator;
+#[cfg(feature = "runner")]
+mod takeover;
+#[cfg(feature = "runner")]
+mod target_down;
 
 #[expect(dead_code, reason = "the settings for child processes serve the main package's tests")]
 #[path = "../../support/aws.rs"]

@@ -53,6 +53,16 @@ fn ignoring_a_lost_lease_is_caught() {
 }
 
 #[test]
+fn taking_a_lease_from_one_who_lives_without_waiting_is_caught() {
+    is_caught(Mutant::StealWithoutAsking, &["one-writer"]);
+}
+
+#[test]
+fn sending_on_when_the_lease_could_not_be_renewed_is_caught() {
+    is_caught_in_kinesis(Mutant::IgnoreFence, &["one-writer"]);
+}
+
+#[test]
 fn committing_over_an_existing_object_is_caught() {
     is_caught(Mutant::CommitOverExisting, &["land-once"]);
 }

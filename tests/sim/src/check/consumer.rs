@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::leases::{Held, Refusals};
+use super::holders::{Held, Left};
+use super::leases::Refusals;
 use super::ledger::Gap;
 use super::position::Position;
 use crate::sequence::Sequence;
@@ -72,6 +73,8 @@ pub(super) struct Consumer {
     pub(super) done: BTreeSet<String>,
     pub(super) gaps: Vec<Gap>,
     pub(super) refusals: BTreeMap<(String, String), Refusals>,
+    /// Who no longer holds a shard's lease, by worker and shard.
+    pub(super) left: BTreeMap<(String, String), Left>,
 }
 
 impl Consumer {

@@ -16,6 +16,8 @@ pub enum Invariant {
     ParentFirst,
     /// A shard is processed by the holder of its lease.
     OneWriter,
+    /// Once nothing moves, no worker holds two leases more than another.
+    Balanced,
     /// A change is in exactly one committed object; a record of Kinesis is, where Kinesis is in the path.
     LandOnce,
     /// What is lost is in the gap ledger, and nothing else is lost.
@@ -52,6 +54,7 @@ impl fmt::Display for Invariant {
             Self::KinesisItemOrder => "kinesis-item-order",
             Self::ParentFirst => "parent-first",
             Self::OneWriter => "one-writer",
+            Self::Balanced => "balanced",
             Self::LandOnce => "land-once",
             Self::NoSilentLoss => "no-silent-loss",
             Self::KinesisNoLoss => "kinesis-no-loss",

@@ -1,7 +1,8 @@
-//! What reads and lease writes tell: durable-before-checkpoint, parent-first, one-writer, resume-after.
+//! What reads and lease writes tell: durable-before-checkpoint, parent-first, resume-after. Who may write a lease is told in `holders`.
 
 use super::consumer::{Consumer, Fate};
 use super::findings::{Findings, Invariant};
+use super::holders::Held;
 use super::ledger::{Checkpoint, Gap, Lease, shard_of};
 use super::position::Position;
 use crate::item::{AttributeValue, Item};
@@ -17,20 +18,6 @@ const REFUSALS: u32 = 5;
 pub(super) struct Refusals {
     heard: u32,
     read_since: bool,
-}
-
-/// A lease as it stands.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) lease: Lease,
-    /// When it was last written (milliseconds since the epoch): its holder lived then.
-    written: i64,
-}
-
-impl Held {
-    pub(super) fn new(lease: Lease, written: i64) -> Self {
-        Self { lease, written }
-    }
 }
 
 impl Consumer {
@@ -52,14 +39,16 @@ impl Consumer {
         let Some(lease) = Lease::read(new) else { return };
         self.begun = true;
         self.refusals.remove(&(entry.worker.clone(), shard.to_owned()));
-        let before = self.leases.insert(shard.to_owned(), Held::new(lease.clone(), entry.at));
-        let goes_on = before.as_ref().is_some_and(|before| before.lease.owner == lease.owner && entry.at - before.written < self.failover);
+        let held = Held::after(self.leases.get(shard), lease.clone(), entry);
+        let before = self.leases.insert(shard.to_owned(), held);
+        let goes_on = before.as_ref().is_some_and(|before| before.goes_on(&lease, entry, self.failover));
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.leased = true;
             shard.tenure += u64::from(!goes_on);
         }
         if let Some(before) = &before {
             self.check_holder(entry, shard, before, &lease, findings);
+            self.note_leaving(entry, shard, &before.lease, Some(&lease));
         }
         if before.is_some_and(|before| before.lease.checkpoint == lease.checkpoint) {
             return;
@@ -83,34 +72,15 @@ impl Consumer {
         }
     }
 
-    /// Only the holder moves a checkpoint, and only forward; a lease is taken only from one who was silent for long enough.
-    pub(super) fn check_holder(&self, entry: &Entry, shard: &str, before: &Held, lease: &Lease, findings: &mut Findings) {
-        let by_holder = before.lease.is_held_by(&entry.worker);
-        if before.lease.checkpoint != lease.checkpoint {
-            if !by_holder {
-                let what = format!("{} moved the checkpoint of {shard} without holding its lease", entry.worker);
-                findings.violate(Invariant::OneWriter, entry.at, what);
-            }
-            if before.lease.checkpoint > lease.checkpoint {
-                findings.violate(Invariant::ResumeAfter, entry.at, format!("{} moved the checkpoint of {shard} back", entry.worker));
-            }
-        }
-        if before.lease.owner.is_some() && lease.owner.is_some() && before.lease.owner != lease.owner {
-            findings.count("leases taken over");
-            let silent = entry.at - before.written;
-            if !by_holder && silent < self.failover {
-                let what = format!("{} took the lease of {shard} {silent} ms after its holder had written it", entry.worker);
-                findings.violate(Invariant::OneWriter, entry.at, what);
-            }
-        }
-    }
-
     /// A lease was deleted. What empties the table has no name; a worker forgets what is done.
     fn lease_deleted(&mut self, entry: &Entry, shard: &str, findings: &mut Findings) {
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.tenure += 1;
         }
         let before = self.leases.remove(shard);
+        if let Some(before) = &before {
+            self.note_leaving(entry, shard, &before.lease, None);
+        }
         if !entry.worker.is_empty() && before.is_some_and(|before| before.lease.checkpoint != Checkpoint::End) {
             findings.violate(
                 Invariant::NoSilentLoss,
@@ -157,6 +127,7 @@ impl Consumer {
 
     pub(super) fn iterator(&mut self, entry: &Entry, shard: &str, kind: &str, position: Option<&str>, findings: &mut Findings) {
         self.check_parents(entry, shard, findings);
+        self.note_beginning(&entry.worker, shard);
         let asked = position.and_then(Sequence::parse);
         if let Some(shard) = self.shards.get_mut(shard) {
             let goes_on = kind == "AFTER_SEQUENCE_NUMBER" && asked >= shard.read_to;
@@ -182,6 +153,7 @@ impl Consumer {
     pub(super) fn page(&mut self, entry: &Entry, shard: &str, last: Option<&Sequence>, findings: &mut Findings) {
         findings.count(if last.is_some() { "pages" } else { "empty pages" });
         self.check_parents(entry, shard, findings);
+        self.check_patience(entry, shard, findings);
         if let (Some(shard), Some(last)) = (self.shards.get_mut(shard), last) {
             shard.read_to = shard.read_to.take().max(Some(last.clone()));
         }

@@ -1,5 +1,6 @@
 //! Items of the lease table as the checker reads them.
 
+use super::holders::worker_of;
 use super::position::Position;
 use crate::item::{AttributeValue, Item};
 use crate::sequence::Sequence;
@@ -9,8 +10,12 @@ use crate::sequence::Sequence;
 pub struct Lease {
     /// Its shard's stream: the ARN, or what stands for it in the keys of Kinesis leases.
     pub stream: String,
-    /// Who holds it.
+    /// Whose it is, or will be once it is handed over.
     pub owner: Option<String>,
+    /// Who has it until it hands it over to the owner; none when nobody has asked for it.
+    pub checkpoint_owner: Option<String>,
+    /// How often it was written, as its holders count.
+    pub counter: Option<u64>,
     /// How far its shard is done.
     pub checkpoint: Checkpoint,
 }
@@ -46,7 +51,13 @@ impl Lease {
             }),
         };
         let stream = text("streamArn").or_else(|| Some(text("leaseKey")?.rsplit_once(':')?.0))?;
-        Some(Self { stream: stream.to_owned(), owner: text("leaseOwner").map(str::to_owned), checkpoint })
+        Some(Self {
+            stream: stream.to_owned(),
+            owner: text("leaseOwner").map(str::to_owned),
+            checkpoint_owner: text("checkpointOwner").map(str::to_owned),
+            counter: text("leaseCounter").and_then(|counter| counter.parse().ok()),
+            checkpoint,
+        })
     }
 
     /// Whether the checkpoint is at or behind a record.
@@ -58,9 +69,19 @@ impl Lease {
         }
     }
 
+    /// Who holds it, and so may move its checkpoint.
+    pub fn holder(&self) -> Option<&str> {
+        self.checkpoint_owner.as_deref().or(self.owner.as_deref())
+    }
+
     /// Whether the process that signs with this access key holds the lease. An owner's name is the worker's and something unique.
     pub fn is_held_by(&self, worker: &str) -> bool {
-        self.owner.as_deref().and_then(|owner| owner.split('/').next()) == Some(worker)
+        self.holder().map(worker_of) == Some(worker)
+    }
+
+    /// Whether it is that process's lease, or will be once it is handed over.
+    pub(super) fn is_owned_by(&self, worker: &str) -> bool {
+        self.owner.as_deref().map(worker_of) == Some(worker)
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use self::item::Marker;
 pub use self::item::{Snapshot, State};
 pub(super) use self::row::Row;
-use super::leases::Held;
+use super::holders::Held;
 use super::ledger::Closing;
 use super::timeline::Key;
 use super::{Checker, Invariant};

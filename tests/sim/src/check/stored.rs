@@ -153,6 +153,9 @@ impl Checker {
             }
             None => return,
         };
+        if !put.passage.held_up {
+            self.capture.check_sender(entry, &self.changes[change].place.shard, &mut self.findings);
+        }
         // A record that came into a shard that its sender did not have in mind looks as if it had gone astray.
         let is_surprise = user.is_packed && !stored.is_known_to(entry, &put.shard);
         let hash_key = *stored.hash_keys.entry(item_name(&self.changes[change].change.key)).or_insert(user.hash_key);

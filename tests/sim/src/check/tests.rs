@@ -1,6 +1,7 @@
 //! Journals written by hand: each invariant holds in one and is broken in another.
 
 mod delivered;
+mod holders;
 mod snapshots;
 mod stored;
 mod story;

@@ -49,6 +49,11 @@ impl History {
         }
     }
 
+    /// Whether changes go through Kinesis.
+    pub(super) fn is_through_kinesis(&self) -> bool {
+        self.kinesis.is_some()
+    }
+
     /// What was done, by name.
     pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.counts.clone()

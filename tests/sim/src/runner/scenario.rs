@@ -1,7 +1,9 @@
 //! Scenarios: what one seed draws (pure).
 
 mod kinesis;
+mod outages;
 mod snapshots;
+mod step;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,10 +13,11 @@ use fastrand::Rng;
 use crate::faults::{Chance, Fault, Rule, ServerError, Throttle};
 pub use kinesis::{KinesisMakeUp, Route, WorkerMakeUp};
 pub use snapshots::{SnapshotMakeUp, SnapshotStep};
+pub use step::{Failing, Step};
 
 /// 2026-11-21 02:59:00 UTC, so that most histories cross the end of an hour.
 const BEGINS_AT: i64 = 1_795_229_940_000;
-/// At most this many workers.
+/// At most this many workers, unless there is a crowd of them.
 const MOST_WORKERS: usize = 3;
 
 /// Everything that a seed decides.
@@ -70,112 +73,6 @@ pub struct ServiceMakeUp {
     pub idle_poll: Duration,
 }
 
-/// Something that happens to the table, its stream or the workers. Picks are taken modulo what there is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Step {
-    /// Changes of items, and writes that change nothing.
-    Write {
-        /// How many writes.
-        changes: usize,
-    },
-    /// Time to live deletes what has expired.
-    Expire,
-    /// An open shard is closed and continues in others.
-    Reshard {
-        /// Which.
-        pick: usize,
-        /// In how many: one is a rotation.
-        into: usize,
-    },
-    /// The stream trims a shard before its records are a day old.
-    TrimEarly {
-        /// Which.
-        pick: usize,
-        /// How many of its records stay.
-        keep: usize,
-    },
-    /// An item that does not fit into a record of Kinesis is written.
-    WriteLarge,
-    /// An open shard of the Kinesis stream is split in two.
-    SplitKinesis {
-        /// Which.
-        pick: usize,
-    },
-    /// An open shard of the Kinesis stream is merged with the next one.
-    MergeKinesis {
-        /// Which.
-        pick: usize,
-    },
-    /// An open shard of the Kinesis stream takes nothing for a while.
-    ThrottleKinesis {
-        /// Which.
-        pick: usize,
-        /// For how long.
-        length: Duration,
-    },
-    /// A snapshot is asked for.
-    Snapshot(SnapshotStep),
-    /// A snapshot is called off that is asked for or at work.
-    CancelSnapshot {
-        /// Which.
-        pick: usize,
-    },
-    /// Somebody deletes an object of changes from the lake.
-    DeleteObject {
-        /// Which.
-        pick: usize,
-    },
-    /// The stream is disabled.
-    Disable,
-    /// A new stream is enabled.
-    Enable,
-    /// The services' clock moves on.
-    Jump {
-        /// By how much.
-        by: Duration,
-    },
-    /// All workers are killed, the lease table is emptied, and they start again.
-    LoseLeases,
-    /// A worker is killed.
-    Crash {
-        /// Which.
-        worker: usize,
-    },
-    /// A worker is asked to stop.
-    Stop {
-        /// Which.
-        worker: usize,
-    },
-    /// A worker is started, unless it runs.
-    Start {
-        /// Which.
-        worker: usize,
-    },
-    /// Nothing that a worker sends takes effect for a while; then all of it does.
-    Pause {
-        /// Which.
-        worker: usize,
-        /// For how long.
-        length: Duration,
-    },
-    /// A worker's wall clock goes wrong.
-    WrongClock {
-        /// Which.
-        worker: usize,
-        /// By how much, in seconds.
-        by_seconds: i64,
-    },
-    /// All workers are killed, and started again after hours.
-    Outage {
-        /// How many hours.
-        hours: u64,
-        /// Writes just after they died.
-        before: usize,
-        /// Writes just before they start again.
-        during: usize,
-    },
-}
-
 impl Scenario {
     /// What this seed stands for, on a route.
     pub fn draw(seed: u64, route: Route) -> Self {
@@ -184,13 +81,13 @@ impl Scenario {
             scenario.draw_kinesis();
         }
         scenario.draw_snapshots();
+        scenario.draw_outages();
         scenario
     }
 
     /// Puts Kinesis into the path.
     fn draw_kinesis(&mut self) {
-        let length = self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1));
-        let drawn = kinesis::draw(self.seed, length, self.service.workers, self.rules.is_empty());
+        let drawn = kinesis::draw(self.seed, self.length(), self.service.workers, self.rules.is_empty());
         self.steps.extend(drawn.steps);
         self.steps.sort_by_key(|(at, _)| *at);
         self.rules.extend(drawn.rules);
@@ -204,7 +101,7 @@ impl Scenario {
         }
         let is_read_once = self.steps.iter().all(|(_, step)| *step != Step::LoseLeases);
         let setting = snapshots::Setting {
-            length: self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1)),
+            length: self.length(),
             is_calm: self.rules.is_empty(),
             may_delete: self.kinesis.is_none() && is_read_once,
         };
@@ -213,6 +110,27 @@ impl Scenario {
         self.steps.sort_by_key(|(at, _)| *at);
         self.rules.extend(drawn.rules);
         self.snapshots = Some(drawn.make_up);
+    }
+
+    /// Adds workers, and services that are out of order for minutes.
+    fn draw_outages(&mut self) {
+        let length = self.length();
+        let is_delivered = self.kinesis.as_ref().is_some_and(KinesisMakeUp::is_delivered);
+        let outages::Drawn { crowd, steps } = outages::draw(self.seed, length, self.service.workers, is_delivered);
+        if let Some(crowd) = crowd {
+            self.table.partitions = crowd.partitions;
+            self.service.workers += crowd.more.len();
+            if let Some(kinesis) = &mut self.kinesis {
+                kinesis.workers.extend(crowd.more);
+            }
+        }
+        self.steps.extend(steps);
+        self.steps.sort_by_key(|(at, _)| *at);
+    }
+
+    /// From the beginning to the last step.
+    fn length(&self) -> Duration {
+        self.steps.last().map_or(Duration::ZERO, |(at, _)| *at).max(Duration::from_secs(1))
     }
 
     fn draw_for_the_lake(seed: u64) -> Self {
@@ -369,37 +287,6 @@ fn possible(rng: &mut Rng) -> Vec<(&'static str, Fault)> {
     faults
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write { changes } => write!(f, "{changes} writes"),
-            Self::Expire => f.write_str("time to live deletes what has expired"),
-            Self::Reshard { into: 1, .. } => f.write_str("a shard rotates"),
-            Self::Reshard { into, .. } => write!(f, "a shard splits into {into}"),
-            Self::TrimEarly { keep, .. } => write!(f, "a shard is trimmed early, down to {keep} records"),
-            Self::WriteLarge => f.write_str("an item that does not fit into a record of Kinesis"),
-            Self::SplitKinesis { .. } => f.write_str("a shard of Kinesis splits"),
-            Self::MergeKinesis { .. } => f.write_str("two shards of Kinesis merge"),
-            Self::ThrottleKinesis { length, .. } => write!(f, "a shard of Kinesis takes nothing for {length:?}"),
-            Self::Snapshot(asked) => write!(f, "{asked}"),
-            Self::CancelSnapshot { .. } => f.write_str("a snapshot is called off"),
-            Self::DeleteObject { .. } => f.write_str("an object is deleted from the lake"),
-            Self::Disable => f.write_str("the stream is disabled"),
-            Self::Enable => f.write_str("a new stream is enabled"),
-            Self::Jump { by } => write!(f, "{} minutes pass", by.as_secs() / 60),
-            Self::LoseLeases => f.write_str("all workers are killed, the lease table is emptied, all workers start"),
-            Self::Crash { worker } => write!(f, "worker {worker} is killed"),
-            Self::Stop { worker } => write!(f, "worker {worker} is asked to stop"),
-            Self::Start { worker } => write!(f, "worker {worker} is started"),
-            Self::Pause { worker, length } => write!(f, "worker {worker} is paused for {length:?}"),
-            Self::WrongClock { worker, by_seconds } => write!(f, "the clock of worker {worker} goes wrong by {by_seconds} s"),
-            Self::Outage { hours, before, during } => {
-                write!(f, "all workers are killed, {before} writes, {hours} h pass, {during} writes, all workers start")
-            }
-        }
-    }
-}
-
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, table, service, .. } = self;
@@ -456,6 +343,6 @@ mod tests {
             kinds
                 .extend(scenario.steps.iter().map(|(_, step)| format!("{step:?}").split([' ', '(']).next().unwrap_or_default().to_owned()));
         }
-        assert_eq!(kinds.len(), 21, "{kinds:?}");
+        assert_eq!(kinds.len(), 23, "{kinds:?}");
     }
 }

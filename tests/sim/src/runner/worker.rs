@@ -15,10 +15,11 @@ use headwater::pipeline::{Pipeline, StartError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::scenario::Scenario;
+use super::LEASES;
+use super::scenario::{Failing, Scenario};
 use super::service::{sdk_config, settings};
 use crate::cloud::Cloud;
-use crate::faults::Faults;
+use crate::faults::{Chance, Fault, Faults, Rule, Service};
 use crate::journal::Event;
 
 /// How long an orchestrator waits before it starts a process again that ended by itself.
@@ -36,6 +37,13 @@ pub(super) struct Fleet {
     /// Exits that no service's failure explains.
     unclean: Arc<Mutex<Vec<String>>>,
     counts: BTreeMap<&'static str, u64>,
+}
+
+/// The workers that run, by what they do.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) capturing: Vec<String>,
+    pub(super) delivering: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -134,6 +142,40 @@ impl Fleet {
         }
     }
 
+    /// The lease table cannot be used for a while: by anybody, or by one worker.
+    pub(super) fn cut_off_leases(&mut self, number: Option<usize>, length: Duration, how: Failing) {
+        let name = |number: usize| self.workers[number].process.as_ref().map(|process| process.name.clone());
+        let worker = number.map(|number| name(number).unwrap_or_default());
+        *self.counts.entry(if worker.is_some() { "split brains" } else { "lease table outages" }).or_default() += 1;
+        // What the name of the other stage's table begins with, too.
+        let resource = Some(LEASES.to_owned());
+        self.break_for(length, how, Rule { service: Some(Service::DynamoDb), resource, worker, ..all("*") });
+    }
+
+    /// What changes are sent to takes nothing for a while.
+    pub(super) fn cut_off_target(&mut self, target: Service, length: Duration, how: Failing) {
+        *self.counts.entry("target outages").or_default() += 1;
+        let operation = if target == Service::Kinesis { "PutRecords" } else { "*" };
+        self.break_for(length, how, Rule { service: Some(target), ..all(operation) });
+    }
+
+    fn break_for(&self, length: Duration, how: Failing, rule: Rule) {
+        let until = self.cloud.clock.now() + i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        self.faults.add(Rule { fault: how.fault(), until: Some(until), ..rule });
+    }
+
+    /// The workers that run, and of these the ones that capture, and that deliver.
+    pub(super) fn running(&self) -> Running {
+        let named = |does: fn(&Settings) -> bool| {
+            let workers = self.workers.iter().filter(|worker| does(&worker.settings));
+            workers.filter_map(|worker| worker.process.as_ref()).map(|process| process.name.clone()).collect()
+        };
+        Running {
+            capturing: named(|settings| settings.stages.capture),
+            delivering: named(|settings| settings.stages.deliver && settings.deliver.is_some()),
+        }
+    }
+
     pub(super) fn set_clock(&mut self, number: usize, by_seconds: i64) {
         self.workers[number].clock.store(by_seconds, Ordering::Relaxed);
         *self.counts.entry("wrong clocks").or_default() += 1;
@@ -188,6 +230,11 @@ impl Orchestrator {
             }
         }
     }
+}
+
+/// A rule for every call of an operation.
+fn all(operation: &str) -> Rule {
+    Rule::new(operation, Fault::Reset, Chance::Probability(1.0))
 }
 
 fn note_unclean(unclean: &Mutex<Vec<String>>, what: String) {

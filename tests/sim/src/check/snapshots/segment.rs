@@ -1,7 +1,7 @@
 //! What leases on segments tell: one-writer, durable-before-checkpoint, no-silent-loss.
 
 use super::State;
-use crate::check::leases::Held;
+use crate::check::holders::Held;
 use crate::check::ledger::{Checkpoint, Lease};
 use crate::check::{Checker, Invariant};
 use crate::item::{AttributeValue, Item};
@@ -49,7 +49,12 @@ impl Checker {
     fn segment_lease(&mut self, entry: &Entry, name: &str, segment: &Segment) {
         self.findings.count("segment lease writes");
         let lease = &segment.lease;
-        let before = self.snapshots.segments.insert(name.to_owned(), Held::new(lease.clone(), entry.at));
+        let held = Held::after(self.snapshots.segments.get(name), lease.clone(), entry);
+        let before = self.snapshots.segments.insert(name.to_owned(), held);
+        if lease.checkpoint_owner.is_some() {
+            let what = format!("{} asks for the lease of {name}: segments are not handed over", entry.worker);
+            self.findings.violate(Invariant::OneWriter, entry.at, what);
+        }
         if let Some(before) = &before {
             self.capture.check_holder(entry, name, before, lease, &mut self.findings);
             if lease.owner.is_some() && lease.owner != before.lease.owner {

@@ -116,7 +116,7 @@ fn a_record_that_lands_twice_is_seen() {
 #[test]
 fn a_change_that_is_twice_in_kinesis_lands_twice() {
     let story = packed();
-    story.store_for("V", 3, 3, "z", crate::call::Passage::default());
+    story.store_for("V", 3, 3, "z", crate::call::Passage { held_up: true, heard_after: Some(0) });
     story.deliver("k", &horizon(), &[(1, "x"), (2, "y"), (3, "z"), (3, "z")]);
     story.deliver_lease("D", "k", &in_kinesis(3), 0);
     assert_eq!(story.broken(), []);

@@ -18,6 +18,21 @@ pub(super) const STREAM: &str = "arn:stream/1";
 /// 2026-11-21 03:00:00 UTC.
 pub(super) const NOW: i64 = 1_795_230_000_000;
 
+/// A lease on its way to another owner, as it is written.
+pub(super) struct HandOver<'a> {
+    pub(super) owner: &'a str,
+    pub(super) former: Option<&'a str>,
+    pub(super) counter: u32,
+    pub(super) checkpoint: &'a str,
+}
+
+impl Default for HandOver<'_> {
+    /// As `W` asks `V` for it.
+    fn default() -> Self {
+        Self { owner: "W", former: Some("V"), counter: 1, checkpoint: "TRIM_HORIZON" }
+    }
+}
+
 /// A journal with its checker.
 pub(super) struct Story {
     pub(super) journal: Journal,
@@ -143,6 +158,39 @@ impl Story {
         new.insert("checkpoint".into(), S(checkpoint.into()));
         new.extend(more);
         self.record(worker, Event::Item { table: table.into(), key, old: None, new: Some(new) });
+    }
+
+    /// A lease on its way to another owner is written by a worker.
+    pub(super) fn hand_over(&self, worker: &str, shard: &str, hand_over: &HandOver<'_>) {
+        let HandOver { owner, former, counter, checkpoint } = hand_over;
+        let former = former.map(|former| ("checkpointOwner", format!("{former}/1")));
+        let mut new = lease_key(shard);
+        new.insert("leaseCounter".into(), N(counter.to_string()));
+        let owner = ("leaseOwner", format!("{owner}/1"));
+        let texts = [("entityType", "LEASE".to_owned()), ("streamArn", STREAM.to_owned()), ("checkpoint", (*checkpoint).to_owned()), owner];
+        new.extend(texts.into_iter().chain(former).map(|(name, text)| (name.to_owned(), S(text))));
+        self.record(worker, Event::Item { table: "leases".into(), key: lease_key(shard), old: None, new: Some(new) });
+    }
+
+    /// A worker takes the owner off a lease of which nothing is done.
+    pub(super) fn release(&self, worker: &str, shard: &str) {
+        let mut new = lease_key(shard);
+        let texts = [("entityType", "LEASE"), ("streamArn", STREAM), ("checkpoint", "TRIM_HORIZON")];
+        new.extend(texts.map(|(name, text)| (name.to_owned(), S(text.to_owned()))));
+        self.record(worker, Event::Item { table: "leases".into(), key: lease_key(shard), old: None, new: Some(new) });
+    }
+
+    /// `thief` asks `holder` for the lease of a segment.
+    pub(super) fn segment_handed_over(&self, holder: &str, thief: &str) {
+        let key = lease_key("segment");
+        let texts = [("entityType", "SEGMENT"), ("snapshotId", "s"), ("streamArn", "s"), ("checkpoint", "TRIM_HORIZON")];
+        for (worker, former) in [(holder, None), (thief, Some(holder))] {
+            let mut new = key.clone();
+            new.extend(texts.map(|(name, text)| (name.to_owned(), S(text.to_owned()))));
+            new.insert("leaseOwner".into(), S(format!("{worker}/1")));
+            new.extend(former.map(|former| ("checkpointOwner".to_owned(), S(format!("{former}/1")))));
+            self.record(worker, Event::Item { table: "leases".into(), key: key.clone(), old: None, new: Some(new) });
+        }
     }
 
     pub(super) fn gap(&self, kind: &str, origin: &str, after: Option<u32>) {
