@@ -11,6 +11,10 @@ pub struct Counters {
     misfits: AtomicU64,
     gaps: AtomicU64,
     newest: AtomicI64,
+    taken: AtomicU64,
+    stolen: AtomicU64,
+    handed_over: AtomicU64,
+    lost: AtomicU64,
 }
 
 /// The counters at one moment.
@@ -28,6 +32,14 @@ pub struct Totals {
     pub gaps: u64,
     /// Creation time of the newest record taken, in seconds since the epoch; 0 before the first.
     pub newest: i64,
+    /// Leases taken that nobody held any more.
+    pub taken: u64,
+    /// Leases asked for that another worker held.
+    pub stolen: u64,
+    /// Leases given to a worker that asked for them.
+    pub handed_over: u64,
+    /// Leases that another worker took while this one worked on them.
+    pub lost: u64,
 }
 
 impl Totals {
@@ -41,6 +53,10 @@ impl Totals {
             misfits: self.misfits + other.misfits,
             gaps: self.gaps + other.gaps,
             newest: self.newest.max(other.newest),
+            taken: self.taken + other.taken,
+            stolen: self.stolen + other.stolen,
+            handed_over: self.handed_over + other.handed_over,
+            lost: self.lost + other.lost,
         }
     }
 }
@@ -55,6 +71,10 @@ impl Counters {
             misfits: self.misfits.load(Relaxed),
             gaps: self.gaps.load(Relaxed),
             newest: self.newest.load(Relaxed),
+            taken: self.taken.load(Relaxed),
+            stolen: self.stolen.load(Relaxed),
+            handed_over: self.handed_over.load(Relaxed),
+            lost: self.lost.load(Relaxed),
         }
     }
 
@@ -74,5 +94,25 @@ impl Counters {
 
     pub(super) fn gap(&self) {
         self.gaps.fetch_add(1, Relaxed);
+    }
+}
+
+/// Movements of leases.
+#[expect(dead_code, reason = "called where leases move between workers")]
+impl Counters {
+    pub(super) fn taken(&self) {
+        self.taken.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn stolen(&self) {
+        self.stolen.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn handed_over(&self) {
+        self.handed_over.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn lost(&self) {
+        self.lost.fetch_add(1, Relaxed);
     }
 }
