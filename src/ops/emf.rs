@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Number, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Health;
@@ -19,21 +20,37 @@ use super::reading::Reading;
 /// CloudWatch keeps metrics by the minute; more lines would cost and show nothing.
 const EVERY: Duration = Duration::from_mins(1);
 
+/// How long a write may take. Who reads a log may be slow, or stop reading; neither replication nor its shutdown waits for that.
+const LONGEST_WRITE: Duration = Duration::from_secs(2);
+
 /// Writes the lines of a service to standard output, once a minute and at its end.
 pub async fn report(health: Arc<Health>, namespace: String, finished: CancellationToken) {
     let mut lines = Lines::new(namespace);
     let mut beat = interval(EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
+    let mut writing = None;
     loop {
         let is_last = tokio::select! {
             _ = beat.tick() => false,
             () = finished.cancelled() => true,
         };
-        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let text = lines.next(&health.reading(), u64::try_from(timestamp).unwrap_or(u64::MAX)).concat();
-        if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
-            tracing::warn!(%error, "metrics cannot be written to standard output");
+        if writing.is_none() {
+            let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+            let text = lines.next(&health.reading(), u64::try_from(timestamp).unwrap_or(u64::MAX)).concat();
+            writing = Some(spawn_blocking(move || std::io::stdout().lock().write_all(text.as_bytes())));
+        }
+        // What was not written in time is waited for again the next time, and what the counters have grown by until then is in the line after it.
+        if let Some(written) = &mut writing {
+            match timeout(LONGEST_WRITE, written).await {
+                Ok(done) => {
+                    writing = None;
+                    if let Err(error) = done.map_err(std::io::Error::from).flatten() {
+                        tracing::warn!(%error, "metrics cannot be written to standard output");
+                    }
+                }
+                Err(_elapsed) => tracing::warn!("nobody takes the metrics from standard output"),
+            }
         }
         if is_last {
             return;

@@ -214,6 +214,7 @@ impl From<snapshot::Totals> for Snapshots {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use serde_json::{Value, json};
@@ -245,7 +246,9 @@ mod tests {
     #[test]
     fn the_names_of_the_fields_stay() {
         let status = serde_json::to_value(Status::from(&reading())).unwrap();
-        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let names = |value: &Value| {
+            value.as_object().unwrap().keys().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+        };
         assert_eq!(names(&status), "lake memory ready reasons retries sent snapshots stages state table uptime_seconds version");
         assert_eq!(
             names(&status["stages"][0]),

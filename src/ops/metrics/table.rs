@@ -34,7 +34,7 @@ pub const METRICS: &[Metric] = &[
     Metric::new(Gauge, "headwater_newest_change_timestamp_seconds", Seconds, &["stage"], newest)
         .means("When the newest change that was taken had been made, since the epoch; absent before the first."),
     Metric::new(Gauge, "headwater_lag_seconds", Seconds, &["stage"], |now| per_stage(now, StageReading::lag))
-        .means("How far behind the oldest change is that may not be durable, over the shards that this process holds. Falls to nothing while a stream is quiet; absent while it is not known of each of them.")
+        .means("How far behind the oldest change is that may not be durable, over the shards that this process holds. Stays near zero while the stream is quiet; absent while it is not known of each of them.")
         .in_cloudwatch(),
     Metric::new(Gauge, "headwater_time_to_trim_seconds", Seconds, &["stage"], |now| per_stage(now, StageReading::seconds_until_trim))
         .means("How long until the stream begins to drop what is not durable; below zero when it may have begun.")
