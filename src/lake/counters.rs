@@ -71,3 +71,18 @@ impl LakeCounters {
         self.claims.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_object_counts_with_its_changes() {
+        let counters = LakeCounters::default();
+        counters.committed(3, 100);
+        counters.committed(40, 900);
+        let (counts, runs) = (counters.read(), counters.runs());
+        assert_eq!((counts.objects, counts.rows, counts.bytes), (2, 43, 1_000));
+        assert_eq!((runs.count(), runs.sum), (2, 43));
+    }
+}
