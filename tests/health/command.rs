@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use super::{DEADLINE, ask};
@@ -99,6 +98,7 @@ async fn metrics_and_a_result_do_not_share_standard_output() {
 async fn a_service_tells_of_what_it_does_until_it_has_stopped() {
     use aws_sdk_dynamodb::types::AttributeValue;
     use headwater::embedded::{Embedded, Options};
+    use reqwest::StatusCode;
     use serde_json::Value;
 
     use super::{parse, value};

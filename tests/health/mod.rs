@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 /// What a test may wait for.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The listener's answer: its status, its media type and its body.
 async fn ask(address: SocketAddr, path: &str) -> Result<(StatusCode, String, String), reqwest::Error> {
