@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::retry::Transient;
+use crate::retry::{Cause, Transient};
 
 /// A GetRecords page of 1 MB arrives in well under a second; half a minute means that the connection is dead.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,6 +69,20 @@ impl Transient for AwsError {
             | Failure::Invalid => false,
         }
     }
+
+    fn cause(&self) -> Cause {
+        match self.failure {
+            Failure::Throttled => Cause::Throttled,
+            // What was trimmed and is read again is the horizon, which moved between two calls.
+            Failure::ExpiredIterator | Failure::Trimmed => Cause::Expired,
+            Failure::Unavailable | Failure::Denied | Failure::NotFound | Failure::ConditionFailed | Failure::Invalid => Cause::Unavailable,
+        }
+    }
+}
+
+/// What a record counts as that was refused with this code by an answer that is no error itself, and that is sent again.
+pub(crate) fn refused_record(code: &str) -> Cause {
+    if classify(code, 400) == Failure::Throttled { Cause::Throttled } else { Cause::Unavailable }
 }
 
 impl AwsError {

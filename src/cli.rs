@@ -8,6 +8,7 @@ pub mod demo;
 pub mod embedded;
 #[cfg(feature = "embedded")]
 pub mod generate;
+pub mod health;
 pub mod init;
 mod log;
 #[cfg(feature = "sql")]
@@ -76,6 +77,8 @@ enum Command {
     Run(run::Args),
     /// Replay the table, or a part of it, into the lake while replication goes on.
     Snapshot(snapshot::Args),
+    /// Ask the `headwater run` beside it whether it is ready: for a container's health check.
+    Health(health::Args),
     /// Show the stream, its shards, leases, lag, gaps and snapshots.
     Status(status::Args),
     /// SQL over the lake: the views changes, snapshots and current.
@@ -102,7 +105,7 @@ pub enum Exit {
     /// 0: done, and what was checked holds.
     Success,
     /// 1: the command worked, and what it checked does not hold (the lake differs, the contract has errors, something is not set up, a snapshot was
-    /// cancelled).
+    /// cancelled, the service is not ready).
     Differs,
     /// 2: the command line, the configuration or the contract is wrong. Clap uses the same code.
     Usage,
@@ -158,6 +161,7 @@ impl Command {
             Self::Init(args) => init::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
             Self::Snapshot(args) => snapshot::run(args, globals).await,
+            Self::Health(args) => health::run(args).await,
             Self::Status(args) => status::run(args, globals).await,
             #[cfg(feature = "sql")]
             Self::Query(args) => query::run(args, globals).await,

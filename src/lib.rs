@@ -33,9 +33,9 @@
 //! # Reading order
 //!
 //! [`event`] and [`contract`] (pure), [`lake`], [`route`], [`stream`], [`lease`], [`consumer`], [`capture`], [`deliver`], and [`pipeline`], the only
-//! place that joins them. [`query`] reads the lake with SQL and verifies it against the table; [`init`] creates what is missing on AWS; [`embedded`]
-//! is a DynamoDB in this process, with an order generator. [`cli`] has a file for each command. Arrows point down: `cli → pipeline → {capture,
-//! deliver} → consumer → {route, lease, stream} → {lake, event, contract}`.
+//! place that joins them. [`query`] reads the lake with SQL and verifies it against the table; [`init`] creates what is missing on AWS; [`ops`]
+//! tells how the service is; [`embedded`] is a DynamoDB in this process, with an order generator. [`cli`] has a file for each command. Arrows point
+//! down: `cli → ops → pipeline → {capture, deliver} → consumer → {route, lease, stream} → {lake, event, contract}`.
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -52,11 +52,13 @@ pub mod contract;
 pub mod deliver;
 mod digest;
 pub mod event;
+pub mod histogram;
 pub mod init;
 pub mod lake;
 pub mod lease;
 pub mod mutant;
 pub mod notify;
+pub mod ops;
 pub mod pipeline;
 pub mod retry;
 pub mod route;

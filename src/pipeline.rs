@@ -129,6 +129,7 @@ pub struct Pipeline {
     budget: Arc<MemoryBudget>,
     sent: Vec<Sent>,
     deadline: Duration,
+    stopping: CancellationToken,
 }
 
 /// How a run ended.
@@ -217,7 +218,16 @@ impl Pipeline {
             sent.extend(counters);
         }
         let notifier = parts.notifier(&stages, freshness)?;
-        Ok(Self { stages, snapshots, notifier, lake, budget: parts.budget, sent, deadline: settings.shutdown_deadline })
+        Ok(Self {
+            stages,
+            snapshots,
+            notifier,
+            lake,
+            budget: parts.budget,
+            sent,
+            deadline: settings.shutdown_deadline,
+            stopping: CancellationToken::new(),
+        })
     }
 
     /// What the service has done so far, now and later.
@@ -231,12 +241,18 @@ impl Pipeline {
         }
     }
 
+    /// Cancelled when the shutdown begins, whoever began it.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
     /// Runs until `stop` is cancelled, then finishes what was begun within the deadline. When one stage fails, all stop.
     pub async fn run(self, stop: CancellationToken) -> Result<Ended, ConsumerError> {
         // A stage cancels it too when it fails: the deadline holds for that shutdown as well.
         let stop = stop.child_token();
         let late = async {
             stop.cancelled().await;
+            self.stopping.cancel();
             tokio::time::sleep(self.deadline).await;
         };
         tokio::pin!(late);

@@ -1,6 +1,7 @@
 //! Retries: exponential, jittered, bounded in time, cancellable.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
@@ -65,6 +66,53 @@ impl Delays {
 pub trait Transient {
     /// True for throttling, time-outs, broken connections and errors of the service's own.
     fn is_transient(&self) -> bool;
+
+    /// What an attempt that is made again counts as.
+    fn cause(&self) -> Cause {
+        Cause::Unavailable
+    }
+}
+
+/// Why something is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The service asks for fewer calls.
+    Throttled,
+    /// It did not answer, or failed, or answered nonsense.
+    Unavailable,
+    /// A shard iterator was too old.
+    Expired,
+    /// A record of several events landed where not all of them belong.
+    Misplaced,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Throttled, Self::Unavailable, Self::Expired, Self::Misplaced];
+
+    /// One word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Expired => "expired",
+            Self::Misplaced => "misplaced",
+        }
+    }
+}
+
+/// What this process has tried again, by its cause. One table for the whole process: what retries is spread over every layer, and a counter that is
+/// handed through all of them would tell no more.
+static AGAIN: [AtomicU64; Cause::ALL.len()] = [const { AtomicU64::new(0) }; Cause::ALL.len()];
+
+/// Counts an attempt that is about to be made again: a call, or a single record that was refused. [`retry`] does it by itself.
+pub fn count(cause: Cause) {
+    AGAIN[cause as usize].fetch_add(1, Relaxed);
+}
+
+/// What this process has tried again since it started, by its cause.
+pub fn counts() -> [(Cause, u64); Cause::ALL.len()] {
+    Cause::ALL.map(|cause| (cause, AGAIN[cause as usize].load(Relaxed)))
 }
 
 /// Calls `attempt` until it succeeds, fails for good, the policy gives up or `stop` is cancelled; then the last error is returned.
@@ -80,6 +128,7 @@ where
             done => return done,
         };
         let Some(delay) = delays.next_delay() else { return Err(error) };
+        count(error.cause());
         tracing::debug!(%error, delay_ms = delay.as_millis(), "trying again");
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -105,7 +154,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn transient_errors_are_retried_until_the_policy_gives_up() {
-        let calls = Cell::new(0);
+        let calls = Cell::new(0_u64);
+        let before = counts()[Cause::Unavailable as usize].1;
         let begun = tokio::time::Instant::now();
         let result: Result<(), _> = retry(RetryPolicy::START_UP, &CancellationToken::new(), || {
             calls.set(calls.get() + 1);
@@ -113,6 +163,8 @@ mod tests {
         })
         .await;
         assert!(result.is_err());
+        // Other tests of this process count here too.
+        assert!(counts()[Cause::Unavailable as usize].1 >= before + calls.get() - 1);
         assert!(calls.get() > 5, "{} calls", calls.get());
         assert!(begun.elapsed() <= RetryPolicy::START_UP.give_up_after);
     }

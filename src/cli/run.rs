@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Exit, Globals, Output};
 use crate::clock::WallClock;
 use crate::config::{Settings, Stages};
+use crate::ops::{Health, emf, listener};
 use crate::pipeline::{Ended, Pipeline, StartError, Watch};
 use crate::{aws, clock, config, shutdown};
 
@@ -49,6 +51,16 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         Ok(settings) => settings,
         Err(error) => return super::usage(error.as_ref()),
     };
+    if globals.output == Output::Json && settings.health.emf_namespace.is_some() {
+        let problem = "--output json and health.emf_namespace both write to standard output, where a reader takes one of them for the other: leave \
+                       one of them out";
+        return super::usage(&*Box::<dyn std::error::Error>::from(problem));
+    }
+    let health = Health::starting(&settings);
+    if let Some(listener) = listener::bind(settings.health.listen).await? {
+        // It answers until the process ends.
+        tokio::spawn(listener::serve(listener, Arc::clone(&health)));
+    }
     let stop = shutdown::on_signals().context("listen for signals")?;
     let sdk = aws::sdk_config().await;
     let pipeline = tokio::select! {
@@ -60,6 +72,8 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         () = stop.cancelled() => return Ok(Exit::Success),
     };
     let watch = pipeline.watch();
+    health.running(watch.clone());
+    tokio::spawn(told_of_shutdown(Arc::clone(&health), pipeline.stopping()));
     let stages: Vec<&str> = watch.stages.iter().map(|stage| stage.name).collect();
     tracing::info!(table = settings.table.name, lake = %settings.lake.location, stages = stages.join(", "), "replicating");
     let finished = CancellationToken::new();
@@ -68,9 +82,13 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
         let on_terminal = super::is_interactive(globals);
         tokio::spawn(async move { report(on_terminal, &finished, &watch).await })
     };
+    let metrics = settings.health.emf_namespace.clone().map(|namespace| tokio::spawn(emf::report(health, namespace, finished.clone())));
     let ended = pipeline.run(stop).await;
     finished.cancel();
     report.await.context("report progress")?;
+    if let Some(metrics) = metrics {
+        metrics.await.context("write the last metrics")?;
+    }
     log_progress(&watch, "stopped");
     if globals.output == Output::Json {
         let stages = watch.stages.iter().map(|stage| (stage.name.to_owned(), stage.counters.totals().records.into()));
@@ -88,6 +106,12 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
             Ok(Exit::Unfinished)
         }
     }
+}
+
+/// The shutdown has begun, because of a signal or because a stage failed.
+async fn told_of_shutdown(health: Arc<Health>, stopping: CancellationToken) {
+    stopping.cancelled().await;
+    health.stopping();
 }
 
 /// The settings with the one stage that was asked for.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::histogram::{Distribution, Histogram};
+
 /// Counts since this process opened the lake.
 #[derive(Debug, Default)]
 pub struct LakeCounters {
@@ -11,6 +13,7 @@ pub struct LakeCounters {
     superseded: AtomicU64,
     quarantined: AtomicU64,
     claims: AtomicU64,
+    runs: Histogram,
 }
 
 /// The counts at one moment.
@@ -44,7 +47,13 @@ impl LakeCounters {
         }
     }
 
+    /// How many changes each committed object holds.
+    pub fn runs(&self) -> Distribution {
+        self.runs.read()
+    }
+
     pub(super) fn committed(&self, rows: u64, bytes: usize) {
+        self.runs.observe(rows);
         self.objects.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -60,5 +69,20 @@ impl LakeCounters {
 
     pub(super) fn claimed(&self) {
         self.claims.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_object_counts_with_its_changes() {
+        let counters = LakeCounters::default();
+        counters.committed(3, 100);
+        counters.committed(40, 900);
+        let (counts, runs) = (counters.read(), counters.runs());
+        assert_eq!((counts.objects, counts.rows, counts.bytes), (2, 43, 1_000));
+        assert_eq!((runs.count(), runs.sum), (2, 43));
     }
 }

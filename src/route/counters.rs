@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::histogram::{Distribution, Histogram};
+
 /// Counters that every writer of a route adds to.
 #[derive(Debug, Default)]
 pub struct RouteCounters {
@@ -12,6 +14,7 @@ pub struct RouteCounters {
     units: AtomicU64,
     retried: AtomicU64,
     misplaced: AtomicU64,
+    batches: Histogram,
 }
 
 /// The counters at one moment.
@@ -47,6 +50,11 @@ impl RouteCounters {
         }
     }
 
+    /// How many events each answered call has acknowledged.
+    pub fn batches(&self) -> Distribution {
+        self.batches.read()
+    }
+
     pub(super) fn call(&self) {
         self.calls.fetch_add(1, Relaxed);
     }
@@ -60,6 +68,11 @@ impl RouteCounters {
 
     pub(super) fn acknowledged(&self, events: usize) {
         self.events.fetch_add(events as u64, Relaxed);
+    }
+
+    /// A call was answered, and so many events of it are acknowledged.
+    pub(super) fn answered(&self, events: usize) {
+        self.batches.observe(events as u64);
     }
 
     pub(super) fn retried(&self, records: usize) {

@@ -25,7 +25,7 @@ use crate::lease::held::{HeldLease, Hold};
 use crate::lease::snapshot::{SegmentProgress, Snapshot};
 use crate::lease::table::SequenceOrEnd;
 use crate::mutant::{self, Mutant};
-use crate::retry::{Delays, RetryPolicy, Transient};
+use crate::retry::{self, Delays, RetryPolicy, Transient};
 use crate::route::{Progress, Route, RouteError, ShardWriter};
 use crate::table::Key;
 
@@ -408,6 +408,7 @@ impl Reading<'_> {
             self.delays.reset();
         }
         let Some(delay) = self.delays.next_delay() else { return Err(error.into()) };
+        retry::count(error.cause());
         tracing::warn!(segment = %self.segment, %error, delay_ms = delay.as_millis(), "reading is held up; trying again");
         self.not_before = Instant::now() + delay;
         Ok(Step::Taken)

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::aws::AwsError;
 use crate::event::Item;
-use crate::retry::Transient;
+use crate::retry::{Cause, Transient};
 use crate::table::Key;
 
 /// Something that gives the rows of a snapshot, segment by segment.
@@ -81,6 +81,13 @@ impl Transient for SourceError {
             Self::Aws(error) => error.is_transient(),
             Self::Unavailable { .. } => true,
             Self::Broken { .. } => false,
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Aws(error) => error.cause(),
+            Self::Unavailable { .. } | Self::Broken { .. } => Cause::Unavailable,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{IteratorStart, StreamApi, StreamArn};
 use crate::aws::{AwsError, Failure};
 use crate::clock::ServiceClock;
 use crate::event::{Position, ShardId};
-use crate::retry::{Delays, RetryPolicy};
+use crate::retry::{self, Delays, RetryPolicy, Transient as _};
 
 /// What a shard gave.
 #[derive(Debug)]
@@ -179,6 +179,7 @@ impl ShardReader {
             self.delays.reset();
         }
         let Some(delay) = self.delays.next_delay() else { return Err(error) };
+        retry::count(error.cause());
         tracing::warn!(shard = %self.shard, %error, delay_ms = delay.as_millis(), "reading is held up; trying again");
         self.next_at = Instant::now() + delay;
         Ok(())

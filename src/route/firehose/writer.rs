@@ -9,13 +9,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::delivery::{Put, PutRecordBatch, hint};
 use super::plan::{BILLING_STEP, LARGEST_RECORD, plan};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, refused_record};
 use crate::config::{BatchSettings, LargeRecords};
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
-use crate::retry::{RetryPolicy, Transient as _};
+use crate::retry::{self, RetryPolicy, Transient as _};
 use crate::route::budget::{Admission, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
@@ -246,6 +246,7 @@ impl FirehoseWriter {
         if error.is_transient() {
             // Perhaps Firehose has some of it. It is sent again whole: twice is better than never.
             self.target.counters.retried(sent.len());
+            retry::count(error.cause());
             tracing::debug!(shard = %self.shard, %error, "the outcome of a call is unknown");
             return self.postpone(last, |name, gave_up| {
                 let mut failed = failure(name, error);
@@ -259,11 +260,12 @@ impl FirehoseWriter {
 
     /// Strikes off what was taken. Returns the last entry that was not, and why it was not.
     fn acknowledge(&mut self, sent: &[Sent], put: Vec<Put>) -> Option<(EntryId, String)> {
-        let mut refused = None;
+        let (mut refused, mut delivered) = (None, 0);
         for (record, put) in sent.iter().zip(put) {
             match put {
                 Put::Refused(reason) if !mutant::armed(Mutant::AcknowledgeFailed) => {
                     self.target.counters.retried(1);
+                    retry::count(refused_record(reason.split(':').next().unwrap_or_default()));
                     refused = record.events.last().map(|last| (*last, reason));
                 }
                 Put::Taken | Put::Refused(_) => {
@@ -272,9 +274,11 @@ impl FirehoseWriter {
                     }
                     self.target.counters.taken(record.bytes, BILLING_STEP);
                     self.target.counters.acknowledged(record.events.len());
+                    delivered += record.events.len();
                 }
             }
         }
+        self.target.counters.answered(delivered);
         refused
     }
 

@@ -14,10 +14,10 @@ use super::service::Answer;
 use super::verdict::went_elsewhere;
 use super::writer::PAYLOAD_UNIT;
 use super::{Shared, route_error};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, refused_record};
 use crate::event::ShardId;
 use crate::event::encode::{SnapshotEnd, write_marker};
-use crate::retry::{Delays, RetryPolicy, Transient as _};
+use crate::retry::{self, Delays, RetryPolicy, Transient as _};
 use crate::route::shard_map::HashRange;
 use crate::route::{Announcement, RouteError};
 
@@ -33,7 +33,10 @@ pub(super) async fn announce(shared: &Shared, snapshot: &Announcement<'_>) -> Re
         let failed = match round(shared, snapshot, &mut told).await {
             Ok(None) => return Ok(()),
             Ok(Some(hint)) => RouteError { doing: doing(), hint, may_pass: true, source: None },
-            Err(error) if error.is_transient() => route_error(doing(), error),
+            Err(error) if error.is_transient() => {
+                retry::count(error.cause());
+                route_error(doing(), error)
+            }
             Err(error) => return Err(route_error(doing(), error)),
         };
         let Some(delay) = delays.next_delay() else { return Err(failed) };
@@ -69,6 +72,7 @@ async fn round(shared: &Shared, snapshot: &Announcement<'_>, told: &mut HashSet<
                 }
                 Answer::Refused { code, message } => {
                     shared.counters.retried(1);
+                    retry::count(refused_record(code));
                     hint =
                         Some(format!("{meant} refuses records ({code}: {message}): add shards to the stream, or use an on-demand stream"));
                 }

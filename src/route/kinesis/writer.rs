@@ -13,12 +13,12 @@ use super::plan::{Destination, LARGEST_REQUEST, Lane, Limits, PlannedRecord, pla
 use super::service::Answer;
 use super::verdict::{Verdict, advice, judge, went_elsewhere};
 use super::{Shared, route_error};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, refused_record};
 use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
-use crate::retry::{RetryPolicy, Transient};
+use crate::retry::{self, Cause, RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share};
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::shard_map::ShardMap;
@@ -351,6 +351,7 @@ impl KinesisWriter {
         // A record of one event is right wherever it is; whether an aggregated one is, only a newer map can tell.
         let mut outcome = if elsewhere(true) { self.list_shards(shards).await } else { Ok(()) };
         let shards = self.shared.shards.current();
+        let mut delivered = 0;
         for (record, answer) in records.iter().zip(&answers) {
             // Every answer counts, whatever else fails.
             let verdict = judge(record, answer, &shards);
@@ -362,7 +363,9 @@ impl KinesisWriter {
                 self.distrust.shards.insert(foretold.clone());
             }
             outcome = outcome.and(self.apply(record, answer, verdict));
+            delivered += if verdict == Verdict::Delivered { record.entries.len() } else { 0 };
         }
+        self.shared.counters.answered(delivered);
         self.hold();
         outcome
     }
@@ -382,6 +385,10 @@ impl KinesisWriter {
         if verdict == Verdict::Misplaced {
             counters.misplaced();
         }
+        retry::count(match answer {
+            Answer::Taken(_) => Cause::Misplaced,
+            Answer::Refused { code, .. } => refused_record(code),
+        });
         let Some(through) = record.entries.last() else { return Ok(()) };
         tracing::debug!(shard = %self.shard, lane = ?record.lane, ?answer, "a record is sent again");
         self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| RouteError {
@@ -405,6 +412,7 @@ impl KinesisWriter {
             return Err(route_error(self.doing(), error));
         }
         self.shared.counters.retried(records);
+        retry::count(error.cause());
         tracing::debug!(shard = %self.shard, %error, "a call is made again");
         self.backoffs.call_failed().map_err(|gave_up| {
             let mut failed = route_error(self.doing(), error);

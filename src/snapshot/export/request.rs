@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};
-use crate::retry::{RetryPolicy, Transient, retry};
+use crate::retry::{Cause, RetryPolicy, Transient, retry};
 
 /// An export takes minutes at least.
 const POLL: Duration = Duration::from_secs(10);
@@ -90,6 +90,10 @@ pub enum ExportError {
 impl Transient for ExportError {
     fn is_transient(&self) -> bool {
         matches!(self, Self::Aws(error) if error.is_transient())
+    }
+
+    fn cause(&self) -> Cause {
+        if let Self::Aws(error) = self { error.cause() } else { Cause::Unavailable }
     }
 }
 

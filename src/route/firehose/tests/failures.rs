@@ -26,6 +26,8 @@ async fn refused_records_alone_are_sent_again_before_newer_ones() {
     assert_eq!(bench.script.sent(), [vec![vec![1], vec![2], vec![3], vec![4]], vec![vec![2], vec![4]], vec![vec![5]]]);
     assert_eq!(bench.script.delivered_events(), [1, 3, 2, 4, 5], "each once");
     assert_eq!(bench.counters.totals().retried, 2);
+    let batches = bench.counters.batches();
+    assert_eq!((batches.count(), batches.sum), (3, 5), "what each call had acknowledged: two, two and one");
 }
 
 #[tokio::test(start_paused = true)]

@@ -115,6 +115,8 @@ async fn a_failed_record_goes_before_later_ones_of_its_key_and_other_keys_go_on(
     take(&mut writer, &["a", "b", "a", "b"]).await;
     stream.state().fates.push_back(Fate::throttles(holds("a")));
     let before = writer.shared.counters.totals();
+    let throttled = || retry::counts()[Cause::Throttled as usize].1;
+    let throttled_before = throttled();
     assert_eq!(poll_when_due(&mut writer).await, Progress::Unchanged);
     assert_eq!(stream.state().seen, changes(&[(2, "b"), (4, "b")]));
     // Later changes of both are taken while `a` waits, and only `b` goes on.
@@ -127,6 +129,9 @@ async fn a_failed_record_goes_before_later_ones_of_its_key_and_other_keys_go_on(
     assert_eq!(stream.state().seen[3..], changes(&[(1, "a"), (3, "a"), (5, "a")]));
     let totals = writer.shared.counters.totals();
     assert_eq!((before.records, totals.records, totals.events, totals.retried), (0, 6, 6, 1));
+    assert_eq!(writer.shared.counters.batches().sum, 6);
+    // Other tests of this process count here too.
+    assert!(throttled() > throttled_before);
 }
 
 #[tokio::test(start_paused = true)]
