@@ -36,12 +36,13 @@ use arrow::datatypes::SchemaRef;
 use aws_config::SdkConfig;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::sync::Semaphore;
 
 use crate::contract::TableSchema;
 pub use crate::event::encode::Decimals;
 pub use bucket::LakeBucket;
 pub use columns::arrow_schema;
-pub use commit::Commit;
+pub use commit::{Commit, UPLOADS_AT_ONCE};
 pub use counters::{LakeCounters, LakeCounts};
 pub use error::{LakeError, Problem};
 pub use layout::{ChangeKey, Format, HourPartition, Layout};
@@ -79,6 +80,8 @@ pub struct Lake {
     schema: Arc<TableSchema>,
     arrow: SchemaRef,
     counters: LakeCounters,
+    /// Turns of uploading changes.
+    uploads: Semaphore,
 }
 
 impl Lake {
@@ -98,7 +101,7 @@ impl Lake {
     /// Opens the lake on a store that is open already.
     pub async fn on(store: LakeStore, settings: LakeSettings, schema: Arc<TableSchema>) -> Result<Self, LakeError> {
         let layout = Layout::new(&store.prefix, &schema.table);
-        let lake = Self { arrow: arrow_schema(&schema), counters: LakeCounters::default(), store, layout, settings, schema };
+        let lake = Self { arrow: arrow_schema(&schema), counters: LakeCounters::default(), uploads: Semaphore::new(UPLOADS_AT_ONCE), store, layout, settings, schema };
         lake.describe_itself().await?;
         Ok(lake)
     }

@@ -24,6 +24,10 @@ const CONFLICTS: u32 = 5;
 /// The pause after a conflict, times the attempt. The other writer's request ends on its own, so there is no herd to spread.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Uploads of changes at once. Small objects take a tenth of a second: a thousand shards whose hour ends, or whose lake comes back, are through in
+/// seconds, and a lake that hangs is asked so many times at once.
+pub const UPLOADS_AT_ONCE: usize = 32;
+
 /// How a commit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
@@ -38,12 +42,17 @@ pub enum Commit {
 
 impl Lake {
     /// Creates the object of a run unless it exists. An error leaves open whether it was created; the same call may be repeated.
+    ///
+    /// At most [`UPLOADS_AT_ONCE`] of a process are on their way; others wait for their turn, in the order of coming.
     pub async fn commit(&self, run: &ClosedRun) -> Result<Commit, LakeError> {
         let location = self.layout.change(&run.key);
         for attempt in 1..=CONFLICTS {
             let mode = if mutant::armed(Mutant::CommitOverExisting) { PutMode::Overwrite } else { PutMode::Create };
             let options = PutOptions { mode, ..PutOptions::default() };
-            match self.store.store.put_opts(&location, PutPayload::from_bytes(run.bytes.clone()), options).await {
+            let turn = self.uploads.acquire().await;
+            let put = self.store.store.put_opts(&location, PutPayload::from_bytes(run.bytes.clone()), options).await;
+            drop(turn);
+            match put {
                 Ok(_) => {
                     self.counters.committed(run.rows, run.bytes.len());
                     return Ok(Commit::Committed);

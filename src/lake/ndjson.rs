@@ -12,12 +12,23 @@ use flate2::write::GzEncoder;
 use super::LAST;
 use crate::contract::TableSchema;
 use crate::event::encode::{Decimals, write_ndjson};
-use crate::event::{ChangeEvent, Position};
+use crate::event::{Cell, ChangeEvent, Position, Side};
 
 /// What a deflate stream occupies: window, hash chains, pending output.
 const DEFLATE_MEMORY: usize = 384 << 10;
 /// Lines that wait before they are compressed: a run of a few rows needs no compressor while it waits.
 const PENDING_BYTES: usize = 64 << 10;
+
+/// What the compressor may write beyond what it is given, in one go: what it had kept back.
+const COMPRESSOR_BYTES: usize = 64 << 10;
+/// A file's header and trailer.
+const FILE_OVERHEAD: usize = 256;
+/// The members that every line has, without their texts.
+const METADATA_BYTES: usize = 320;
+/// What a member has besides its name and its value: punctuation, `old_`, `cdc_extra`.
+const MEMBER_BYTES: usize = 24;
+/// The longest number or time, with its quotes.
+const LONGEST_NUMBER: usize = 48;
 
 /// RFC 1952: ten bytes, of which the fourth holds the flags. The extra field follows if flag 2 is set: its length, then subfields, each of two letters
 /// and a length before its data. Lengths are of two bytes, the lower first.
@@ -56,8 +67,21 @@ impl NdjsonRun {
         self.pending.len() + self.encoder.as_ref().map_or(0, |encoder| encoder.get_ref().len())
     }
 
+    /// What it occupies, open or closed: what waits may be larger compressed than it is by the file's header.
     pub(super) fn memory(&self) -> usize {
-        self.pending.capacity() + self.encoder.as_ref().map_or(0, |encoder| encoder.get_ref().capacity() + DEFLATE_MEMORY)
+        FILE_OVERHEAD + self.pending.capacity() + self.encoder.as_ref().map_or(0, |encoder| encoder.get_ref().capacity() + DEFLATE_MEMORY)
+    }
+
+    /// By how much the event makes that more, at most.
+    pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
+        let pending = self.pending.len() + line_bound(event, &self.schema);
+        // A vector that is full doubles.
+        let line = if pending > self.pending.capacity() { 2 * pending - self.pending.capacity() } else { 0 };
+        if pending < PENDING_BYTES {
+            return line;
+        }
+        let encoder = if self.encoder.is_none() { DEFLATE_MEMORY } else { 0 };
+        line + encoder + self.encoder.as_ref().map_or_else(|| room_for(0, pending), |encoder| room_for(encoder.get_ref().len(), pending))
     }
 
     /// The whole file of the run, whose last row stands at `last`.
@@ -71,15 +95,59 @@ impl NdjsonRun {
             HEADER_BYTES..HEADER_BYTES,
             prefixed(&[&SUBFIELD[..], &prefixed(format!("{LAST}={}", last.padded()).as_bytes())?].concat())?,
         );
+        // It may wait for its commit for long.
+        file.shrink_to_fit();
         Ok(Bytes::from(file))
     }
 
     fn compress(&mut self) -> io::Result<()> {
         // GzEncoder leaves the header's time at zero, so that equal runs are equal bytes.
-        self.encoder.get_or_insert_with(|| GzEncoder::new(Vec::new(), Compression::default())).write_all(&self.pending)?;
+        let encoder = self.encoder.get_or_insert_with(|| GzEncoder::new(Vec::new(), Compression::default()));
+        let file = encoder.get_mut();
+        let most = self.pending.len() + COMPRESSOR_BYTES;
+        if file.capacity() - file.len() < most {
+            // Doubling would ask for the whole size of the file at once.
+            file.reserve_exact(room_for(file.len(), self.pending.len()));
+        }
+        encoder.write_all(&self.pending)?;
         self.pending.clear();
+        self.pending.shrink_to(2 * PENDING_BYTES);
         Ok(())
     }
+}
+
+/// How much more a file of `file` bytes makes room for, before so much is compressed into it: an eighth of itself, so that it is not moved for each.
+fn room_for(file: usize, pending: usize) -> usize {
+    (pending + COMPRESSOR_BYTES).max(file / 8)
+}
+
+/// The longest that the event's line can be.
+fn line_bound(event: &ChangeEvent<'_>, schema: &TableSchema) -> usize {
+    let optional = |text: Option<&str>| text.map_or(0, text_bound);
+    let side = |side: &Option<Side<'_>>| {
+        side.as_ref().map_or(0, |side| {
+            let cells = schema.columns.iter().zip(&side.cells).filter(|(_, cell)| !matches!(cell, Cell::Null));
+            let cells = cells.map(|(column, cell)| {
+                text_bound(&column.name) + MEMBER_BYTES + if let Cell::Text(text) = cell { text_bound(text) } else { LONGEST_NUMBER }
+            });
+            cells.sum::<usize>() + MEMBER_BYTES + optional(side.extra.as_deref())
+        })
+    };
+    let keys = schema.keys.iter().zip(&event.keys).map(|(key, text)| text_bound(&key.column) + MEMBER_BYTES + text_bound(text));
+    METADATA_BYTES
+        + text_bound(&event.event_id)
+        + text_bound(&event.shard)
+        + text_bound(&schema.table)
+        + optional(event.snapshot_id.as_deref())
+        + event.changed.iter().map(|name| text_bound(name) + MEMBER_BYTES).sum::<usize>()
+        + keys.sum::<usize>()
+        + side(&event.new)
+        + side(&event.old)
+}
+
+/// The length of a text inside of a JSON string, at most: a control character takes six, a quote and a backslash two.
+fn text_bound(text: &str) -> usize {
+    text.bytes().map(|byte| if byte < b' ' { 6 } else { 1 + usize::from(byte == b'"' || byte == b'\\') }).sum()
 }
 
 /// The data with its length before it.

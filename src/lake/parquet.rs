@@ -34,6 +34,11 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// A page is compressed as a whole, and the compressor's memory grows with it.
 const PAGE_BYTES: usize = 256 << 10;
 
+/// What a column costs in the file besides its values: page headers, its part of the footer and of the schema there. As measured.
+const FILE_COLUMN_BYTES: usize = 1024;
+/// What a column's encoder occupies before its first value.
+const ENCODER_COLUMN_MEMORY: usize = 4096;
+
 /// One Parquet file in the making.
 pub(super) struct ParquetRun {
     schema: Arc<TableSchema>,
@@ -43,6 +48,8 @@ pub(super) struct ParquetRun {
     writer: Option<ArrowWriter<Vec<u8>>>,
     encoded: usize,
     encoder_memory: usize,
+    /// What a file has besides its values.
+    file_overhead: usize,
 }
 
 impl ParquetRun {
@@ -54,12 +61,13 @@ impl ParquetRun {
             writer: None,
             encoded: 0,
             encoder_memory: 0,
+            file_overhead: arrow.fields().len() * FILE_COLUMN_BYTES,
         })
     }
 
     pub(super) fn append(&mut self, event: &ChangeEvent<'_>) -> Result<(), RowError> {
         self.rows.append(event)?;
-        if self.rows.rows() >= BATCH_ROWS || self.rows.payload() >= BATCH_BYTES {
+        if self.is_batch(self.rows.rows(), self.rows.payload()) {
             self.encode()?;
         }
         Ok(())
@@ -70,8 +78,20 @@ impl ParquetRun {
         self.encoded + self.rows.payload()
     }
 
+    /// What it occupies, open or closed: an object of a few rows is larger than they are, since each column has its part of the footer.
     pub(super) fn memory(&self) -> usize {
-        self.encoder_memory + self.rows.memory()
+        self.file_overhead + self.encoder_memory + self.rows.memory()
+    }
+
+    /// By how much the event makes that more, at most.
+    pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
+        let encodes = self.is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
+        let encoder = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
+        self.rows.growth(event) + encoder
+    }
+
+    fn is_batch(&self, rows: usize, payload: usize) -> bool {
+        rows >= BATCH_ROWS || payload >= BATCH_BYTES
     }
 
     pub(super) fn finish(mut self, after: Position, last: Position) -> Result<Bytes, RowError> {
@@ -81,7 +101,10 @@ impl ParquetRun {
             writer.append_key_value_metadata(entry);
         }
         writer.finish()?;
-        Ok(Bytes::from(std::mem::take(writer.inner_mut())))
+        let mut file = std::mem::take(writer.inner_mut());
+        // It may wait for its commit for long.
+        file.shrink_to_fit();
+        Ok(Bytes::from(file))
     }
 
     fn encode(&mut self) -> Result<&mut ArrowWriter<Vec<u8>>, RowError> {

@@ -16,6 +16,9 @@ use crate::event::{Cell, ChangeEvent, Side};
 const MILLIS_PER_SECOND: i64 = 1000;
 /// Offsets and validity of one cell, rounded up.
 const CELL_OVERHEAD: usize = 8;
+/// What a column occupies before its first value has made it grow: the builder, its name, and the least that Arrow allocates for offsets, values and
+/// validity. As measured with a table of 90 columns.
+pub(super) const COLUMN_MEMORY: usize = 512;
 /// Arrow's builders double when they grow: what they hold may be half of what they occupy.
 const GROWTH: usize = 2;
 
@@ -94,9 +97,34 @@ impl RowBuffer {
         self.payload
     }
 
-    /// Bytes of memory that the values may occupy.
+    /// Bytes of memory that the columns and their values may occupy.
     pub(super) fn memory(&self) -> usize {
-        self.payload * GROWTH
+        self.columns() * COLUMN_MEMORY + self.payload * GROWTH
+    }
+
+    /// By how much the event makes that more.
+    pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
+        self.payload_of(event) * GROWTH
+    }
+
+    fn columns(&self) -> usize {
+        self.arrow.fields().len()
+    }
+
+    /// Bytes of values of an event, before encoding.
+    pub(super) fn payload_of(&self, event: &ChangeEvent<'_>) -> usize {
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        let metadata = event.event_id.len()
+            + event.operation.as_str().len()
+            + event.sequence.padded().len()
+            + event.shard.len()
+            + optional(event.snapshot_id.as_deref());
+        let changed: usize = event.changed.iter().map(|name| name.len() + CELL_OVERHEAD).sum();
+        let keys: usize = event.keys.iter().map(|key| key.len()).sum();
+        let side = |side: &Option<Side<'_>>| {
+            side.as_ref().map_or(0, |side| optional(side.extra.as_deref()) + side.cells.iter().map(value_bytes).sum::<usize>())
+        };
+        metadata + changed + keys + side(&event.new) + side(&event.old) + self.columns() * CELL_OVERHEAD
     }
 
     /// Adds a row. After an error the columns are of different lengths and the buffer is of no more use.
@@ -111,22 +139,17 @@ impl RowBuffer {
         self.shard.append_value(&event.shard);
         self.snapshot_id.append_option(event.snapshot_id.as_deref());
         self.ttl_delete.append_value(event.ttl_delete);
-        let mut bytes =
-            event.event_id.len() + event.operation.as_str().len() + event.sequence.padded().len() + event.shard.len() + 9 * CELL_OVERHEAD;
-        bytes += event.snapshot_id.as_deref().map_or(0, str::len);
         for name in &event.changed {
             self.changed.values().append_value(name);
-            bytes += name.len() + CELL_OVERHEAD;
         }
         self.changed.append(true);
         for (builder, key) in self.keys.iter_mut().zip(&event.keys) {
             builder.append_value(key);
-            bytes += key.len() + CELL_OVERHEAD;
         }
-        bytes += self.new.append(event.new.as_ref())?;
-        bytes += self.old.append(event.old.as_ref())?;
+        self.new.append(event.new.as_ref())?;
+        self.old.append(event.old.as_ref())?;
         self.rows += 1;
-        self.payload += bytes;
+        self.payload += self.payload_of(event);
         Ok(())
     }
 
@@ -166,22 +189,21 @@ impl SideBuffer {
         Ok(Self { columns: columns.iter().map(ColumnBuffer::new).collect::<Result<_, _>>()?, extra: text() })
     }
 
-    /// Adds one image, or nulls where there is none; returns the bytes added.
-    fn append(&mut self, side: Option<&Side<'_>>) -> Result<usize, RowError> {
+    /// Adds one image, or nulls where there is none.
+    fn append(&mut self, side: Option<&Side<'_>>) -> Result<(), RowError> {
         let Some(side) = side else {
             self.columns.iter_mut().for_each(ColumnBuffer::append_null);
             self.extra.append_null();
-            return Ok(CELL_OVERHEAD * (self.columns.len() + 1));
+            return Ok(());
         };
         if side.cells.len() != self.columns.len() {
             return Err(RowError::Shape { expected: self.columns.len(), found: side.cells.len() });
         }
-        let mut bytes = CELL_OVERHEAD + side.extra.as_deref().map_or(0, str::len);
         for (column, cell) in self.columns.iter_mut().zip(&side.cells) {
-            bytes += column.append(cell)?;
+            column.append(cell)?;
         }
         self.extra.append_option(side.extra.as_deref());
-        Ok(bytes)
+        Ok(())
     }
 }
 
@@ -224,17 +246,13 @@ impl ColumnBuffer {
         }
     }
 
-    fn append(&mut self, cell: &Cell<'_>) -> Result<usize, RowError> {
+    fn append(&mut self, cell: &Cell<'_>) -> Result<(), RowError> {
         match (&mut self.values, cell) {
             (_, Cell::Null) => self.append_null(),
-            (Values::Text(builder), Cell::Text(value)) => {
-                builder.append_value(value);
-                return Ok(CELL_OVERHEAD + value.len());
-            }
+            (Values::Text(builder), Cell::Text(value)) => builder.append_value(value),
             (Values::Int(builder), Cell::Int(value)) => builder.append_value(*value),
             (Values::Decimal { builder, bound }, Cell::Decimal(value)) if value.unsigned_abs() < *bound => {
                 builder.append_value(*value);
-                return Ok(CELL_OVERHEAD + size_of::<i128>());
             }
             (Values::Bool(builder), Cell::Bool(value)) => builder.append_value(*value),
             (Values::Timestamp(builder), Cell::Timestamp(value)) => builder.append_value(*value),
@@ -243,7 +261,7 @@ impl ColumnBuffer {
                 Cell::Text(_) | Cell::Int(_) | Cell::Decimal(_) | Cell::Bool(_) | Cell::Timestamp(_),
             ) => return Err(RowError::Cell { column: self.name.clone() }),
         }
-        Ok(CELL_OVERHEAD)
+        Ok(())
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -254,6 +272,15 @@ impl ColumnBuffer {
             Values::Bool(builder) => Arc::new(builder.finish()),
             Values::Timestamp(builder) => Arc::new(builder.finish()),
         }
+    }
+}
+
+/// What a cell occupies besides [`CELL_OVERHEAD`].
+fn value_bytes(cell: &Cell<'_>) -> usize {
+    match cell {
+        Cell::Text(value) => value.len(),
+        Cell::Decimal(_) => size_of::<i128>(),
+        Cell::Null | Cell::Int(_) | Cell::Bool(_) | Cell::Timestamp(_) => 0,
     }
 }
 

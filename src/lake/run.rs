@@ -71,7 +71,7 @@ impl OpenRun {
         }
     }
 
-    /// About the bytes of memory that it occupies.
+    /// About the bytes of memory that it occupies, now and when it is closed.
     pub fn memory(&self) -> usize {
         match &self.writer {
             Writer::Parquet(run) => run.memory(),
@@ -79,7 +79,15 @@ impl OpenRun {
         }
     }
 
-    /// Completes the object's bytes.
+    /// About by how much the event would make that more, at most.
+    pub fn growth(&self, event: &ChangeEvent<'_>) -> usize {
+        match &self.writer {
+            Writer::Parquet(run) => run.growth(event),
+            Writer::Ndjson(run) => run.growth(event),
+        }
+    }
+
+    /// Completes the object's bytes. They occupy no more than the open run did.
     pub fn close(self) -> Result<ClosedRun, LakeError> {
         let bytes = match self.writer {
             Writer::Parquet(run) => run.finish(self.key.after, self.last).map_err(|error| encoding(&self.key, error))?,

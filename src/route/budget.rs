@@ -1,85 +1,106 @@
-//! The memory budget that all writers of a route share.
+//! The memory budget that all writers of a process share.
 //!
-//! Each writer states what it holds. When the sum passes the limit the largest writer is asked to close its run; meanwhile an append
-//! waits. No writer waits for longer than [`PATIENCE`] before it closes its own run instead, and then it goes on whatever the others do:
-//! so a single writer, or one whose neighbours are all stuck, never waits for ever, and the budget is passed by about one change a writer.
+//! A writer asks before it takes a change, for as much as the change will occupy, and what it was admitted counts as held at once. What all of
+//! them hold stays within the limit, whatever their number; one change alone may be larger. `ledger` has the rule, and why nobody starves by it.
 //!
-//! A writer that says that it is blocked cannot give what it holds. It takes no more beyond an equal share of the limit, and what it held beyond
-//! that before it was blocked is not counted against the others: they go on at once. Until it can give, the budget may be passed by that much.
+//! Who finds no room waits in line. The largest writer that can give is asked to close its run, or to send; who waits and holds something itself gives
+//! that after [`PATIENCE`]. Who holds nothing waits for as long as it takes: for writers that are blocked by their target until that takes
+//! something, or until they give up and are dropped.
+//!
+//! # What is counted
+//!
+//! - Changes that were taken and are not durable: encoded lines with their bookkeeping ([`kinesis`](super::kinesis), [`firehose`](super::firehose)), open
+//!   runs with their columns and encoders, and closed ones until they are committed ([`lake`](super::lake)). An upload to the lake sends the closed run
+//!   itself, not a copy.
+//! - The bodies of calls to Kinesis and Firehose while they are on their way ([`Calls`]), in a quarter of the limit that is set aside for each of the two
+//!   that is in use.
+//!
+//! # What is not
+//!
+//! - Pages of the streams: at most 8 of the table's, each up to 1 MB of records and 4 MB or so as JSON, and 3 of Kinesis', of 2 MB or so as JSON unless
+//!   single records are large (up to 10 MiB). With what they are decoded to, that is about twice as much. 8 × 8 MB + 3 × 4 MB make 76 MB at the very
+//!   worst; pages that are full are the exception. The change that is being taken belongs to its page, and so does its line until it is admitted.
+//! - What encoding needs while it runs: a batch of rows once more, or the object once more when a run is closed. That takes no waiting, so there
+//!   are at most as many of them as there are threads.
+//! - A few KB of each shard that is read, and what the SDKs and the allocator keep for themselves.
+
+mod calls;
+mod ledger;
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
-/// How long an append waits for others to free memory.
+pub use self::calls::{Calls, Turn};
+use self::ledger::{Id, Ledger, Remedy, Ticket};
+
+/// How long who holds something waits for others before it gives that, and how long who was asked may take before another one is asked.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// What part of the limit is set aside for the calls of one route.
+const SHARE_OF_CALLS: usize = 4;
 
-/// A limit in bytes on what all writers of a route hold together.
+/// A limit in bytes on what all writers of a process hold together.
 #[derive(Debug)]
 pub struct MemoryBudget {
     limit: usize,
-    holders: Mutex<Holders>,
-    freed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Holders {
-    next: u64,
-    total: usize,
-    shares: BTreeMap<u64, Holder>,
+    books: Mutex<Books>,
+    /// Something was given, or somebody left the line: who waits looks again.
+    changed: Notify,
+    /// What the bodies of calls on their way occupy.
+    called: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Holder {
-    bytes: usize,
-    /// It cannot give now.
-    blocked: bool,
-    signal: Arc<Signal>,
+struct Books {
+    ledger: Ledger,
+    /// How each writer learns that it was asked.
+    signals: BTreeMap<Id, Arc<Notify>>,
 }
 
-#[derive(Debug, Default)]
-struct Signal {
-    asked: AtomicBool,
-    changed: Notify,
-}
-
-/// One writer's part of a budget; gives it back when dropped.
+/// One writer's part of a budget; gives back what it holds when dropped.
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<MemoryBudget>,
-    id: u64,
-    signal: Arc<Signal>,
+    id: Id,
+    signal: Arc<Notify>,
 }
 
 /// What an append has to do first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Nothing: there is room, or this writer has nothing left to give.
+    /// Nothing: the change counts as held.
     Proceed,
-    /// Close the own run.
+    /// Make something of its own durable, and ask again.
     CloseOwn,
 }
 
 impl MemoryBudget {
     /// A budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, holders: Mutex::default(), freed: Notify::new() })
+        let books = Books { ledger: Ledger::new(limit), signals: BTreeMap::new() };
+        Arc::new(Self { limit, books: Mutex::new(books), changed: Notify::new(), called: AtomicUsize::new(0) })
     }
 
     /// Adds a writer that holds nothing yet.
     pub fn share(self: &Arc<Self>) -> Share {
-        let signal = Arc::new(Signal::default());
-        let mut holders = self.holders();
-        let id = holders.next;
-        holders.next += 1;
-        holders.shares.insert(id, Holder { bytes: 0, blocked: false, signal: Arc::clone(&signal) });
-        drop(holders);
+        let signal = Arc::new(Notify::new());
+        let mut books = self.books();
+        let id = books.ledger.open();
+        books.signals.insert(id, Arc::clone(&signal));
+        drop(books);
         Share { budget: Arc::clone(self), id, signal }
+    }
+
+    /// Sets a quarter of the limit aside for the bodies of one route's calls, for good.
+    pub fn calls(self: &Arc<Self>) -> Calls {
+        let aside = self.limit / SHARE_OF_CALLS;
+        self.books().ledger.set_aside(aside);
+        Calls::new(Arc::clone(self), aside)
     }
 
     /// The limit in bytes.
@@ -87,115 +108,101 @@ impl MemoryBudget {
         self.limit
     }
 
-    /// What all writers hold, in bytes.
+    /// What all writers hold, and what their calls carry, in bytes.
     pub fn held(&self) -> usize {
-        self.holders().total
+        let held = self.books().ledger.total();
+        held + self.called.load(Ordering::Relaxed)
     }
 
-    fn share_of_each(&self, holders: &Holders) -> usize {
-        self.limit / holders.shares.len().max(1)
-    }
-
-    fn holders(&self) -> MutexGuard<'_, Holders> {
+    fn books(&self) -> MutexGuard<'_, Books> {
         // The numbers are consistent after every statement, so a panic elsewhere does not spoil them.
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Holders {
-    /// The writer that holds most of those that can give; of equals the newest, so that there is exactly one.
-    fn largest(&self) -> Option<(u64, &Holder)> {
-        let givers = self.shares.iter().filter(|(_, holder)| !holder.blocked);
-        givers.max_by_key(|(id, holder)| (holder.bytes, **id)).map(|(id, holder)| (*id, holder))
-    }
-
-    /// What is held, less what blocked writers hold beyond `share`.
-    fn counted(&self, share: usize) -> usize {
-        let beyond = self.shares.values().filter(|holder| holder.blocked).map(|holder| holder.bytes.saturating_sub(share));
-        self.total - beyond.sum::<usize>()
-    }
-
-    fn set(&mut self, id: u64, bytes: usize) -> usize {
-        let Some(holder) = self.shares.get_mut(&id) else { return 0 };
-        let before = std::mem::replace(&mut holder.bytes, bytes);
-        self.total = self.total - before + bytes;
-        before
+impl Books {
+    fn ask(&mut self, id: Id) {
+        self.ledger.ask(id, Instant::now());
+        if let Some(signal) = self.signals.get(&id) {
+            signal.notify_one();
+        }
     }
 }
 
 impl Share {
-    /// States what this writer holds. Past the limit, the largest writer is asked to close.
+    /// States what this writer holds. When memory is nearly short, the largest writer is asked to close before anybody has to wait.
     pub fn hold(&self, bytes: usize) {
-        let mut holders = self.budget.holders();
-        let before = holders.set(self.id, bytes);
-        if bytes == 0 {
-            self.signal.asked.store(false, Ordering::Release);
+        let mut books = self.budget.books();
+        let before = books.ledger.set(self.id, bytes);
+        if let Some(largest) = books.ledger.early() {
+            books.ask(largest);
         }
-        if holders.counted(self.budget.share_of_each(&holders)) > self.budget.limit
-            && let Some((_, largest)) = holders.largest()
-            && !largest.signal.asked.swap(true, Ordering::AcqRel)
-        {
-            largest.signal.changed.notify_one();
-        }
-        drop(holders);
+        drop(books);
         if bytes < before {
-            self.budget.freed.notify_waiters();
+            self.budget.changed.notify_waiters();
         }
     }
 
     /// States whether what this writer holds cannot be given now.
     pub fn set_blocked(&self, blocked: bool) {
-        let mut holders = self.budget.holders();
-        let Some(own) = holders.shares.get_mut(&self.id) else { return };
-        let changed = std::mem::replace(&mut own.blocked, blocked) != blocked;
-        drop(holders);
-        if changed {
-            // Who waits for room looks again.
-            self.budget.freed.notify_waiters();
+        if self.budget.books().ledger.set_blocked(self.id, blocked) {
+            self.budget.changed.notify_waiters();
         }
     }
 
-    /// This writer has given what it can. It is asked anew when it holds more, and memory is still short.
+    /// This writer has given what it can. It is asked anew when memory is still short.
     pub fn answer(&self) {
-        self.signal.asked.store(false, Ordering::Release);
+        self.budget.books().ledger.answer(self.id);
     }
 
-    /// Whether this writer is asked to close its run. Holding nothing answers the request.
+    /// Whether this writer is asked to close its run. Holding nothing answers the request, and so does being blocked.
     pub fn is_asked(&self) -> bool {
-        self.signal.asked.load(Ordering::Acquire)
+        self.budget.books().ledger.is_asked(self.id)
     }
 
     /// Resolves when this writer is asked to close its run. Cancel-safe.
     pub async fn asked(&self) {
         while !self.is_asked() {
-            self.signal.changed.notified().await;
+            self.signal.notified().await;
         }
     }
 
-    /// Waits for room in the budget, at most [`PATIENCE`].
-    pub async fn admit(&self) -> Admission {
+    /// Waits until this writer may hold `need` more bytes, which then count as held, or has to give some of what it holds first. Who holds
+    /// nothing is never told to give. Cancel-safe.
+    pub async fn admit(&self, need: usize) -> Admission {
+        if self.budget.books().ledger.admit(self.id, need, None) {
+            return Admission::Proceed;
+        }
+        let place = Place::take(&self.budget, need);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let mut freed = pin!(self.budget.freed.notified());
-            // Registered before looking, so that nothing freed in between is missed.
-            freed.as_mut().enable();
-            let own = {
-                let holders = self.budget.holders();
-                let share = self.budget.share_of_each(&holders);
-                let (own, blocked) = holders.shares.get(&self.id).map_or((0, false), |holder| (holder.bytes, holder.blocked));
-                if blocked && own > share {
-                    return Admission::CloseOwn;
-                }
-                if holders.counted(share) <= self.budget.limit {
+            let mut changed = pin!(self.budget.changed.notified());
+            // Registered before looking, so that nothing is missed in between.
+            changed.as_mut().enable();
+            let now = Instant::now();
+            let gives = {
+                let mut books = self.budget.books();
+                if books.ledger.admit(self.id, need, Some(place.ticket)) {
                     return Admission::Proceed;
                 }
-                if own > 0 && holders.largest().is_some_and(|(id, _)| id == self.id) {
+                let gives = books.ledger.held_by(self.id) > 0;
+                let to_do = loop {
+                    match books.ledger.remedy(self.id, need, Some(place.ticket), now, PATIENCE) {
+                        Remedy::Ask(other) => books.ask(other),
+                        to_do => break to_do,
+                    }
+                };
+                if to_do == Remedy::Give || gives && now >= deadline {
+                    // What it holds is as good as given: nobody else needs to give for it.
+                    books.ledger.ask(self.id, now);
                     return Admission::CloseOwn;
                 }
-                own
+                gives
             };
-            if timeout_at(deadline, freed).await.is_err() {
-                return if own > 0 { Admission::CloseOwn } else { Admission::Proceed };
+            tokio::select! {
+                () = changed => {}
+                () = self.asked(), if gives => {}
+                () = sleep_until(if gives { deadline } else { now + PATIENCE }) => {}
             }
         }
     }
@@ -203,115 +210,33 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut holders = self.budget.holders();
-        holders.set(self.id, 0);
-        holders.shares.remove(&self.id);
-        drop(holders);
-        self.budget.freed.notify_waiters();
+        let mut books = self.budget.books();
+        books.ledger.close(self.id);
+        books.signals.remove(&self.id);
+        drop(books);
+        self.budget.changed.notify_waiters();
+    }
+}
+
+/// A place in the line of those that wait; given up when dropped.
+struct Place<'b> {
+    budget: &'b MemoryBudget,
+    ticket: Ticket,
+}
+
+impl<'b> Place<'b> {
+    fn take(budget: &'b MemoryBudget, need: usize) -> Self {
+        Self { budget, ticket: budget.books().ledger.line_up(need) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.budget.books().ledger.leave(self.ticket);
+        // Whoever is first now looks again.
+        self.budget.changed.notify_waiters();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn is_ready(future: impl Future<Output = ()>) -> bool {
-        let mut future = pin!(future);
-        future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_largest_writer_is_asked_and_no_other() {
-        let budget = MemoryBudget::new(100);
-        let (small, large) = (budget.share(), budget.share());
-        large.hold(60);
-        small.hold(40);
-        assert!(!large.is_asked() && !small.is_asked(), "the limit itself is allowed");
-        small.hold(41);
-        assert!(large.is_asked() && !small.is_asked());
-        assert!(is_ready(large.asked()));
-        assert!(!is_ready(small.asked()));
-        large.hold(0);
-        assert!(!large.is_asked(), "holding nothing answers the request");
-        assert_eq!(budget.held(), 41);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_single_writer_over_the_limit_closes_its_own_run_at_once() {
-        let budget = MemoryBudget::new(10);
-        let only = budget.share();
-        only.hold(11);
-        let before = Instant::now();
-        assert_eq!(only.admit().await, Admission::CloseOwn);
-        assert_eq!(before, Instant::now());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_append_waits_until_the_largest_has_closed() {
-        let budget = MemoryBudget::new(100);
-        let (small, large) = (budget.share(), budget.share());
-        large.hold(90);
-        small.hold(20);
-        let (admission, ()) = tokio::join!(small.admit(), async {
-            tokio::time::sleep(PATIENCE / 2).await;
-            large.hold(0);
-        });
-        assert_eq!(admission, Admission::Proceed);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_for_a_stuck_neighbour() {
-        let budget = MemoryBudget::new(100);
-        let (small, stuck) = (budget.share(), budget.share());
-        stuck.hold(90);
-        small.hold(20);
-        let before = Instant::now();
-        assert_eq!(small.admit().await, Admission::CloseOwn);
-        assert_eq!(before + PATIENCE, Instant::now());
-        small.hold(0);
-        stuck.hold(101);
-        assert_eq!(small.admit().await, Admission::Proceed, "who holds nothing goes on after waiting");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_blocked_writer_stops_at_its_share_and_nobody_waits_for_it() {
-        let budget = MemoryBudget::new(100);
-        let (small, blocked) = (budget.share(), budget.share());
-        blocked.hold(110);
-        small.hold(20);
-        blocked.set_blocked(true);
-        let before = Instant::now();
-        assert_eq!(small.admit().await, Admission::Proceed);
-        assert_eq!(blocked.admit().await, Admission::CloseOwn);
-        blocked.hold(51);
-        assert_eq!(blocked.admit().await, Admission::CloseOwn, "its share is a half");
-        blocked.hold(50);
-        assert_eq!(blocked.admit().await, Admission::Proceed);
-        assert_eq!(before, Instant::now());
-        small.hold(51);
-        assert!(small.is_asked(), "it is the largest that can give");
-        small.answer();
-        assert!(!small.is_asked());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_goes_on_when_the_largest_is_found_to_be_blocked() {
-        let budget = MemoryBudget::new(100);
-        let (small, large) = (budget.share(), budget.share());
-        large.hold(90);
-        small.hold(20);
-        let before = Instant::now();
-        let (admission, ()) = tokio::join!(small.admit(), async { large.set_blocked(true) });
-        assert_eq!((admission, before), (Admission::Proceed, Instant::now()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dropped_writer_gives_its_share_back() {
-        let budget = MemoryBudget::new(100);
-        let (one, two) = (budget.share(), budget.share());
-        one.hold(200);
-        let (admission, ()) = tokio::join!(two.admit(), async { drop(one) });
-        assert_eq!(admission, Admission::Proceed);
-        assert_eq!(budget.held(), 0);
-    }
-}
+mod tests;

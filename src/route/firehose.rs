@@ -58,7 +58,7 @@ pub struct FirehoseRoute {
 
 impl FirehoseRoute {
     /// A route to the delivery stream of `settings`, once that has been found to be active and open to direct puts. Events that are too large
-    /// for a record go into `lake`; its writers together hold about `budget` of memory.
+    /// for a record go into `lake`; its writers and their calls together hold no more than `budget`.
     pub async fn connect(
         sdk: &SdkConfig,
         settings: &FirehoseSettings,
@@ -81,6 +81,7 @@ impl FirehoseRoute {
             large_records: settings.large_records,
             lake,
             counters: Arc::new(RouteCounters::default()),
+            calls: budget.calls(),
         };
         Ok(Self { target: Arc::new(target), budget })
     }

@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use self::service::{DataStream, PutRecords};
 use self::shards::Shards;
 use self::writer::KinesisWriter;
-use super::budget::MemoryBudget;
+use super::budget::{Calls, MemoryBudget};
 use super::counters::RouteCounters;
 use super::{Announcement, Arrival, Route, RouteError, ShardWriter};
 use crate::aws::{AwsError, Failure};
@@ -77,6 +77,7 @@ struct Shared {
     lake: Arc<Lake>,
     decimals: Decimals,
     budget: Arc<MemoryBudget>,
+    calls: Arc<Calls>,
     counters: Arc<RouteCounters>,
 }
 
@@ -102,7 +103,7 @@ impl Shared {
 
 impl KinesisRoute {
     /// Opens the route into a stream that is there, and checks that it keeps what the route promises. `lake` takes what is too large for a
-    /// record; the writers together hold about `budget` of memory.
+    /// record; the writers and their calls together hold no more than `budget`.
     pub async fn connect(
         sdk: &SdkConfig,
         settings: &KinesisSettings,
@@ -132,6 +133,7 @@ impl KinesisRoute {
             large_records: settings.large_records,
             lake,
             decimals,
+            calls: Arc::new(budget.calls()),
             budget,
             counters: Arc::default(),
         };

@@ -51,7 +51,7 @@ pub struct LakeRoute {
 }
 
 impl LakeRoute {
-    /// A route into `lake` whose writers together hold about `budget` of memory.
+    /// A route into `lake` whose writers together hold no more than `budget`.
     pub fn new(lake: Arc<Lake>, budget: Arc<MemoryBudget>) -> Self {
         Self { lake, budget }
     }
@@ -122,7 +122,7 @@ impl ShardWriter for LakeWriter {
         if let Some(last) = self.listings.covering(&self.lake, hours, position).await? {
             return Ok(self.rewind(last));
         }
-        if self.share.admit().await == Admission::CloseOwn {
+        while self.share.admit(self.need(event, hours.own())?).await == Admission::CloseOwn {
             progress = later(progress, self.close().await?);
             if let Progress::Rewind(_) = progress {
                 return Ok(progress);
@@ -196,9 +196,7 @@ impl LakeWriter {
     /// Adds the record to the run that is open, or to one that begins with it, in its own hour.
     fn take(&mut self, position: Position, event: &ChangeEvent<'_>, own: HourPartition) -> Result<(), LakeError> {
         if let Run::None = self.run {
-            let format = self.lake.settings().format;
-            let key = ChangeKey { partition: own, shard: self.shard.clone(), after: self.position, format };
-            self.run = Run::Open { run: self.lake.begin(key)?, since: Instant::now() };
+            self.run = Run::Open { run: self.begin(own)?, since: Instant::now() };
         }
         if let Run::Open { run, .. } = &mut self.run {
             if let Err(error) = run.append(position, event) {
@@ -211,6 +209,23 @@ impl LakeWriter {
         Ok(())
     }
 
+    /// A run that begins with a record of this hour.
+    fn begin(&self, hour: HourPartition) -> Result<OpenRun, LakeError> {
+        let format = self.lake.settings().format;
+        self.lake.begin(ChangeKey { partition: hour, shard: self.shard.clone(), after: self.position, format })
+    }
+
+    /// What taking the record makes this writer hold more.
+    fn need(&self, event: &ChangeEvent<'_>, own: HourPartition) -> Result<usize, LakeError> {
+        match &self.run {
+            Run::Open { run, .. } => Ok(run.growth(event)),
+            Run::None | Run::Closed { .. } | Run::Broken => {
+                let run = self.begin(own)?;
+                Ok(run.memory() + run.growth(event))
+            }
+        }
+    }
+
     fn is_full(&self) -> bool {
         matches!(&self.run, Run::Open { run, .. } if run.size() as u64 >= self.lake.settings().max_size)
     }
@@ -218,12 +233,20 @@ impl LakeWriter {
     /// Commits the run, if there is one. After a failure the run is kept and the next call tries again.
     async fn close(&mut self) -> Result<Progress, RouteError> {
         self.complete()?;
-        let Run::Closed { run, .. } = &self.run else { return Ok(Progress::Unchanged) };
-        match retry(RetryPolicy::COMMIT, &CancellationToken::new(), || self.lake.commit(run)).await {
+        let Run::Closed { run, .. } = &self.run else {
+            self.share.hold(0);
+            return Ok(Progress::Unchanged);
+        };
+        let commit = || async {
+            let committed = self.lake.commit(run).await;
+            // While the lake refuses it, nobody need wait for this run to go: others may have more luck.
+            self.share.set_blocked(committed.is_err());
+            committed
+        };
+        match retry(RetryPolicy::COMMIT, &CancellationToken::new(), commit).await {
             Ok(Commit::Committed) => {
                 self.position = run.last;
-                self.run = Run::None;
-                self.share.hold(0);
+                self.drop_run();
                 Ok(Progress::Durable(self.position))
             }
             Ok(Commit::Superseded { last }) => Ok(self.rewind(last)),
@@ -256,9 +279,14 @@ impl LakeWriter {
         }
     }
 
-    fn rewind(&mut self, last: Position) -> Progress {
+    fn drop_run(&mut self) {
         self.run = Run::None;
+        self.share.set_blocked(false);
         self.share.hold(0);
+    }
+
+    fn rewind(&mut self, last: Position) -> Progress {
+        self.drop_run();
         self.listings.clear();
         self.position = last;
         self.seen = last;

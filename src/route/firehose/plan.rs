@@ -9,8 +9,8 @@ pub(super) const LARGEST_RECORD: usize = 1_000 << 10;
 pub(super) const BILLING_STEP: usize = 5 << 10;
 /// The most records of a call.
 const MOST_RECORDS: usize = 500;
-/// The most data of a call. The guide says 4 MiB and the API reference 4 MB: the smaller one holds in either reading.
-const LARGEST_CALL: usize = 4_000_000;
+/// The most data of a call that the service takes. The guide says 4 MiB and the API reference 4 MB: the smaller one holds in either reading.
+pub(super) const LARGEST_CALL: usize = 4_000_000;
 
 /// A record that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,15 +35,16 @@ fn steps(bytes: usize) -> usize {
 /// The records of the next call: as many of the pending events as a call may carry, oldest first. An event that no record can hold is left
 /// out and keeps nobody back.
 ///
-/// `pending` is the events and their sizes. Without `packing` each has a record of its own.
-pub(super) fn plan<Id>(pending: impl IntoIterator<Item = (Id, usize)>, packing: bool) -> Vec<PlannedRecord<Id>> {
+/// `pending` is the events and their sizes. Without `packing` each has a record of its own. A call has at most `largest` bytes, unless its first
+/// event has more.
+pub(super) fn plan<Id>(pending: impl IntoIterator<Item = (Id, usize)>, packing: bool, largest: usize) -> Vec<PlannedRecord<Id>> {
     let mut records: Vec<PlannedRecord<Id>> = Vec::new();
     let mut total = 0;
     for (id, bytes) in pending {
         if bytes > LARGEST_RECORD {
             continue;
         }
-        if total + bytes > LARGEST_CALL {
+        if total > 0 && total + bytes > largest {
             break;
         }
         if let Some(last) = records.last_mut().filter(|last| packing && last.holds_without_cost(bytes)) {
@@ -73,7 +74,7 @@ mod tests {
     }
 
     fn plan_of(pending: &[usize], packing: bool) -> Vec<PlannedRecord<usize>> {
-        plan(pending.iter().copied().enumerate(), packing)
+        plan(pending.iter().copied().enumerate(), packing, LARGEST_CALL)
     }
 
     #[test]
@@ -86,6 +87,12 @@ mod tests {
     #[test]
     fn without_packing_each_event_has_a_record_of_its_own() {
         assert_eq!(sizes(&plan_of(&[1, 1, 1], false)), [(vec![0], 1), (vec![1], 1), (vec![2], 1)]);
+    }
+
+    #[test]
+    fn a_call_may_be_kept_smaller_than_the_service_takes_but_not_empty() {
+        let sizes = |largest| plan([10, 900, 10, 10].into_iter().enumerate(), false, largest).len();
+        assert_eq!((sizes(5), sizes(900), sizes(920), sizes(1_000)), (1, 1, 3, 4));
     }
 
     #[test]
@@ -112,7 +119,7 @@ mod tests {
             let mut left: Vec<(usize, usize)> = events.iter().copied().enumerate().collect();
             let mut sent = Vec::new();
             loop {
-                let records = plan(left.iter().copied(), packing);
+                let records = plan(left.iter().copied(), packing, LARGEST_CALL);
                 if records.is_empty() {
                     break;
                 }
@@ -139,7 +146,7 @@ mod tests {
                 let mut left: Vec<(usize, usize)> = events.iter().copied().enumerate().collect();
                 let mut bill = 0;
                 loop {
-                    let records = plan(left.iter().copied(), packing);
+                    let records = plan(left.iter().copied(), packing, LARGEST_CALL);
                     let Some(last) = records.last().and_then(|record| record.events.last()).copied() else { return bill };
                     bill += records.iter().map(|record| steps(record.bytes)).sum::<usize>();
                     left.retain(|(event, _)| *event > last);

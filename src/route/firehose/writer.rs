@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::delivery::{Put, PutRecordBatch, hint};
-use super::plan::{BILLING_STEP, LARGEST_RECORD, plan};
+use super::plan::{BILLING_STEP, LARGEST_CALL, LARGEST_RECORD, plan};
 use crate::aws::{AwsError, refused_record};
 use crate::config::{BatchSettings, LargeRecords};
 use crate::event::encode::{write_ndjson, write_pointer};
@@ -16,7 +16,7 @@ use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
 use crate::retry::{self, RetryPolicy, Transient as _};
-use crate::route::budget::{Admission, MemoryBudget, Share};
+use crate::route::budget::{Admission, Calls, MemoryBudget, Share};
 use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::wait::{GaveUp, Wait};
@@ -24,6 +24,10 @@ use crate::route::{Progress, RouteError, ShardWriter};
 
 /// About what an event holds besides its data.
 const ENTRY_OVERHEAD: usize = 160;
+/// Room for a line that a writer keeps while it takes nothing.
+const LINE_KEPT: usize = 4 << 10;
+/// A call carries what it sends this often: as records, and as base64 in a body that may have doubled when it last grew.
+const COPIES_IN_CALL: usize = 4;
 /// How long after an error was reported the records are due again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,6 +40,7 @@ pub(super) struct Target {
     pub(super) large_records: LargeRecords,
     pub(super) lake: Arc<Lake>,
     pub(super) counters: Arc<RouteCounters>,
+    pub(super) calls: Calls,
 }
 
 pub(super) struct FirehoseWriter {
@@ -69,9 +74,6 @@ impl ShardWriter for FirehoseWriter {
     async fn append(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<Progress, RouteError> {
         if position <= self.outbox.taken() {
             return Ok(Progress::Unchanged);
-        }
-        while self.share.admit().await == Admission::CloseOwn && !self.outbox.is_empty() {
-            self.send().await?;
         }
         self.take(position, event).await?;
         if self.is_full() {
@@ -145,7 +147,7 @@ impl FirehoseWriter {
         self.outbox.len() >= self.target.batch.records || self.outbox.bytes() >= self.target.batch.bytes
     }
 
-    /// Encodes the event and puts it, or what stands in its place, behind those that wait.
+    /// Encodes the event and puts it, or what stands in its place, behind those that wait, once the budget has room for it.
     async fn take(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<(), RouteError> {
         let lake = &self.target.lake;
         self.line.clear();
@@ -162,7 +164,13 @@ impl FirehoseWriter {
                 return Ok(());
             }
         }
+        while self.share.admit(self.line.len() + ENTRY_OVERHEAD).await == Admission::CloseOwn {
+            self.send().await?;
+        }
         self.outbox.push(position, (), Bytes::copy_from_slice(&self.line), Instant::now());
+        // One large event should not cost its size in each writer for good.
+        self.line.clear();
+        self.line.shrink_to(LINE_KEPT);
         self.hold();
         Ok(())
     }
@@ -213,13 +221,17 @@ impl FirehoseWriter {
     async fn call(&mut self) -> Result<(), RouteError> {
         let again = self.retry.as_ref().map(|retry| retry.last);
         let waiting = self.outbox.pending().take_while(|(id, _)| again.is_none_or(|last| *id <= last));
-        let planned = plan(waiting.map(|(id, entry)| ((id, &entry.data), entry.data.len())), self.target.packing);
+        let largest = LARGEST_CALL.min(self.target.calls.room() / COPIES_IN_CALL);
+        let planned = plan(waiting.map(|(id, entry)| ((id, &entry.data), entry.data.len())), self.target.packing, largest);
+        let bytes: usize = planned.iter().map(|record| record.bytes).sum();
+        let turn = self.target.calls.turn(bytes * COPIES_IN_CALL).await;
         let data = planned.iter().map(|record| record.events.iter().flat_map(|(_, data)| data.iter().copied()).collect()).collect();
         let sent =
             planned.into_iter().map(|record| Sent { events: record.events.iter().map(|(id, _)| *id).collect(), bytes: record.bytes });
         let sent: Vec<Sent> = sent.collect();
         self.target.counters.call();
         let put = self.target.stream.put(data).await;
+        drop(turn);
         let outcome = self.settle(&sent, put);
         self.hold();
         // Nothing newer goes before what is sent again.

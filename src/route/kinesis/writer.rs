@@ -19,7 +19,7 @@ use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::PoisonRecord;
 use crate::retry::{self, Cause, RetryPolicy, Transient};
-use crate::route::budget::{Admission, Share};
+use crate::route::budget::{Admission, Share, Turn};
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::shard_map::ShardMap;
 use crate::route::{Progress, RouteError, ShardWriter};
@@ -28,6 +28,10 @@ use crate::route::{Progress, RouteError, ShardWriter};
 pub(super) const PAYLOAD_UNIT: usize = 25 << 10;
 /// About what an entry holds besides its data and its partition key.
 const ENTRY_OVERHEAD: usize = 200;
+/// Room for a line that a writer keeps while it takes nothing.
+const LINE_KEPT: usize = 4 << 10;
+/// A call carries what it sends this often: packed into records, as the SDK's copy, and as base64 in a body that may have doubled when it last grew.
+const COPIES_IN_CALL: usize = 5;
 /// How long a writer sends before it says what became durable: progress is checkpointed, and a wish to stop is seen, about so often.
 const TURN: Duration = Duration::from_secs(1);
 /// So many batches may wait that could be sent at once. Beyond that a writer takes turns at sending before it takes events.
@@ -50,6 +54,8 @@ pub(super) struct KinesisWriter {
     line: Vec<u8>,
     /// Memory of the entries besides their data.
     overhead: usize,
+    /// The largest line since the outbox was empty.
+    largest_line: usize,
     share: Share,
 }
 
@@ -104,7 +110,7 @@ impl ShardWriter for KinesisWriter {
         if self.ready && self.outbox.len() >= self.shared.batch.records.saturating_mul(BACKLOG) {
             self.send_released().await?;
         }
-        self.make_room().await?;
+        self.make_room(self.line.len() + overhead(&destination)).await?;
         self.take(position, destination);
         if self.gathering.events >= self.shared.batch.records || self.gathering.bytes >= self.shared.batch.bytes {
             self.release();
@@ -180,6 +186,7 @@ impl KinesisWriter {
             ready: false,
             line: Vec::new(),
             overhead: 0,
+            largest_line: 0,
             share: shared.budget.share(),
             shared,
         }
@@ -220,21 +227,22 @@ impl KinesisWriter {
         Ok(false)
     }
 
-    /// Waits until the budget has room, after sending what there is if this writer shall give some.
-    async fn make_room(&mut self) -> Result<(), RouteError> {
-        while self.share.admit().await == Admission::CloseOwn {
+    /// Waits until the budget has room for `need` bytes, after sending what there is if this writer shall give some.
+    async fn make_room(&mut self, need: usize) -> Result<(), RouteError> {
+        while self.share.admit(need).await == Admission::CloseOwn {
             self.release();
             let before = self.outbox.len();
             self.send_until(|writer| writer.outbox.len() < before || writer.is_empty()).await?;
-            if self.is_empty() {
-                break;
-            }
         }
         Ok(())
     }
 
     fn take(&mut self, position: Position, destination: Destination) {
         let data = Bytes::copy_from_slice(&self.line);
+        // One large change should not cost its size in each writer for good.
+        self.line.clear();
+        self.line.shrink_to(LINE_KEPT);
+        self.largest_line = if self.is_empty() { data.len() } else { self.largest_line.max(data.len()) };
         self.gathering.events += 1;
         self.gathering.bytes += data.len();
         let now = Instant::now();
@@ -276,7 +284,8 @@ impl KinesisWriter {
     async fn send_released(&mut self) -> Result<(), RouteError> {
         let begun = Instant::now();
         let batch = self.shared.batch;
-        let limits = Limits { events: batch.records, bytes: batch.bytes.min(LARGEST_REQUEST), aggregate: self.shared.aggregate };
+        let bytes = batch.bytes.min(LARGEST_REQUEST).min(self.shared.calls.room() / COPIES_IN_CALL);
+        let limits = Limits { events: batch.records, bytes, aggregate: self.shared.aggregate };
         let (mut listed, mut passed) = (false, None);
         self.ready = true;
         while self.ready {
@@ -285,6 +294,9 @@ impl KinesisWriter {
                 self.ready = false;
                 break;
             }
+            // Before the records are made: whoever waits for its turn holds nothing for it.
+            let calls = Arc::clone(&self.shared.calls);
+            let turn = calls.turn(self.largest_call(&limits) * COPIES_IN_CALL).await;
             let shards = self.shared.shards.current();
             self.distrust.look_at(&shards);
             let first = passed.take().and_then(|passed| self.still_passed(&passed, &shards, now)).or_else(|| self.outbox.first_id());
@@ -302,9 +314,10 @@ impl KinesisWriter {
                 distrusted: self.distrust.shards.len(),
             });
             if (plan.unmapped || self.map_is_stale) && !std::mem::replace(&mut listed, true) {
+                drop((plan, turn));
                 self.list_shards(&shards).await?;
             } else {
-                self.call(plan.records, &shards).await?;
+                self.call(plan.records, &shards, turn).await?;
             }
             if begun.elapsed() >= TURN {
                 break;
@@ -314,6 +327,12 @@ impl KinesisWriter {
         self.share.set_blocked(!self.ready && self.outbox.first_id().is_some_and(|first| first < self.released));
         self.share.answer();
         Ok(())
+    }
+
+    /// The bytes of the next call at most.
+    fn largest_call(&self, limits: &Limits) -> usize {
+        // A record alone in its call may be larger than that should be.
+        limits.bytes.max(self.largest_line).min(self.outbox.bytes() + self.overhead)
     }
 
     /// Where the next plan begins, if nothing before it can have become free: a long row of events that wait is not read for each call.
@@ -336,9 +355,11 @@ impl KinesisWriter {
         self.shared.check_distribution(None).await
     }
 
-    async fn call(&mut self, records: Vec<PlannedRecord>, shards: &Arc<ShardMap>) -> Result<(), RouteError> {
+    async fn call(&mut self, records: Vec<PlannedRecord>, shards: &Arc<ShardMap>, turn: Turn<'_>) -> Result<(), RouteError> {
         self.shared.counters.call();
-        let answers = match self.shared.api.put(&records).await {
+        let answered = self.shared.api.put(&records).await;
+        drop(turn);
+        let answers = match answered {
             Ok(answers) => answers,
             Err(error) => return self.call_failed(error, records.len()),
         };

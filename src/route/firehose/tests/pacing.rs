@@ -106,9 +106,10 @@ async fn a_writer_that_holds_too_much_sends_it() {
     bench.budget = MemoryBudget::new(10_000);
     let (mut one, mut other) = (bench.writer(), bench.writer());
     one.append(at(1), &large(1, 6_000)).await.unwrap();
-    other.append(at(1), &large(1, 5_000)).await.unwrap();
     let begun = Instant::now();
-    assert_eq!(wait_and_poll(&mut *one).await, Durable(at(1)), "the largest is asked");
+    let no_room = large(1, 5_000);
+    let (taken, given) = tokio::join!(other.append(at(1), &no_room), wait_and_poll(&mut *one));
+    assert_eq!((taken.unwrap(), given), (Unchanged, Durable(at(1))), "the largest is asked, and only then is there room");
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!(other.poll().await.unwrap(), Unchanged);
     other.append(at(2), &large(2, 6_000)).await.unwrap();

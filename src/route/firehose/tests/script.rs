@@ -174,6 +174,7 @@ impl Bench {
             large_records: self.large_records,
             lake: Arc::clone(&self.lake),
             counters: Arc::clone(&self.counters),
+            calls: MemoryBudget::new(1 << 30).calls(),
         })
     }
 }

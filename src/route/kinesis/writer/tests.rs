@@ -1,6 +1,7 @@
 //! The writer against a stream that does what it is told, on paused time.
 
 mod model;
+mod pressure;
 mod snapshots;
 mod stream;
 mod turns;
@@ -270,7 +271,7 @@ async fn when_memory_is_short_what_is_gathered_is_sent_and_a_throttled_shard_mak
     let begun = Instant::now();
     for n in 1..=20 {
         writer.append(at(n), &event(n, &left, 1000)).await.unwrap();
-        assert!(budget.held() < 8000 + 2000, "{} held", budget.held());
+        assert!(budget.held() <= 8000, "{} held", budget.held());
     }
     assert!(begun.elapsed() > Duration::from_millis(100), "back-offs were waited out");
     assert!(!stream.state().seen.is_empty());

@@ -72,6 +72,9 @@ pub(super) struct State {
     pub(super) auto: bool,
     /// How long a call takes.
     pub(super) takes: std::time::Duration,
+    under_way: usize,
+    /// How many calls were under way at once, at most.
+    pub(super) most_at_once: usize,
 }
 
 impl FakeStream {
@@ -190,11 +193,17 @@ fn change(line: &[u8]) -> Change {
 #[async_trait]
 impl PutRecords for FakeStream {
     async fn put(&self, records: &[PlannedRecord]) -> Result<Vec<Answer>, AwsError> {
-        let takes = self.state().takes;
+        let takes = {
+            let mut state = self.state();
+            state.under_way += 1;
+            state.most_at_once = state.most_at_once.max(state.under_way);
+            state.takes
+        };
         if !takes.is_zero() {
             tokio::time::sleep(takes).await;
         }
         let mut state = self.state();
+        state.under_way -= 1;
         state.calls.push(records.iter().filter(|record| marker(&record.data).is_none()).map(changes).collect());
         let later = |state: &mut State| state.later.as_mut().map_or(Fate::Answered, |later| later());
         let fate = match state.fates.pop_front() {
@@ -256,6 +265,7 @@ pub(super) async fn shared(stream: &Arc<FakeStream>, aggregate: bool, batch: Bat
         large_records: LargeRecords::ClaimCheck,
         lake: Arc::new(Lake::on(store, settings, Arc::new(schema())).await.unwrap()),
         decimals: Decimals::Number,
+        calls: Arc::new(MemoryBudget::new(1 << 30).calls()),
         budget: MemoryBudget::new(1 << 30),
         counters: Arc::default(),
     }
