@@ -12,6 +12,7 @@ pub mod init;
 mod log;
 #[cfg(feature = "sql")]
 pub mod query;
+pub mod redrive;
 pub mod run;
 pub mod snapshot;
 pub mod status;
@@ -76,6 +77,8 @@ enum Command {
     Run(run::Args),
     /// Replay the table, or a part of it, into the lake while replication goes on.
     Snapshot(snapshot::Args),
+    /// Send records back from quarantine into the route, in order; or list them, or set them aside.
+    Redrive(redrive::Args),
     /// Show the stream, its shards, leases, lag, gaps and snapshots.
     Status(status::Args),
     /// SQL over the lake: the views changes, snapshots and current.
@@ -147,6 +150,7 @@ impl Command {
             #[cfg(feature = "embedded")]
             Self::Embedded(_) => LevelFilter::INFO,
             Self::Snapshot(args) if args.waits() => LevelFilter::INFO,
+            Self::Redrive(args) if args.sends() => LevelFilter::INFO,
             _ => LevelFilter::WARN,
         }
     }
@@ -158,6 +162,7 @@ impl Command {
             Self::Init(args) => init::run(args, globals).await,
             Self::Run(args) => run::run(args, globals).await,
             Self::Snapshot(args) => snapshot::run(args, globals).await,
+            Self::Redrive(args) => Box::pin(redrive::run(args, globals)).await,
             Self::Status(args) => status::run(args, globals).await,
             #[cfg(feature = "sql")]
             Self::Query(args) => query::run(args, globals).await,

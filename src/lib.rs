@@ -57,6 +57,7 @@ pub mod lake;
 pub mod lease;
 pub mod mutant;
 pub mod pipeline;
+pub mod redrive;
 pub mod retry;
 pub mod route;
 pub mod shutdown;
