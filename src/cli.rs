@@ -13,6 +13,7 @@ pub mod init;
 mod log;
 #[cfg(feature = "sql")]
 pub mod query;
+pub mod redrive;
 pub mod run;
 pub mod snapshot;
 pub mod status;
@@ -79,6 +80,8 @@ enum Command {
     Snapshot(snapshot::Args),
     /// Ask the `headwater run` beside it whether it is ready: for a container's health check.
     Health(health::Args),
+    /// Send records back from quarantine into the route, in order; or list them, or set them aside.
+    Redrive(redrive::Args),
     /// Show the stream, its shards, leases, lag, gaps and snapshots.
     Status(status::Args),
     /// SQL over the lake: the views changes, snapshots and current.
@@ -150,6 +153,7 @@ impl Command {
             #[cfg(feature = "embedded")]
             Self::Embedded(_) => LevelFilter::INFO,
             Self::Snapshot(args) if args.waits() => LevelFilter::INFO,
+            Self::Redrive(args) if args.sends() => LevelFilter::INFO,
             _ => LevelFilter::WARN,
         }
     }
@@ -162,6 +166,7 @@ impl Command {
             Self::Run(args) => run::run(args, globals).await,
             Self::Snapshot(args) => snapshot::run(args, globals).await,
             Self::Health(args) => health::run(args).await,
+            Self::Redrive(args) => Box::pin(redrive::run(args, globals)).await,
             Self::Status(args) => status::run(args, globals).await,
             #[cfg(feature = "sql")]
             Self::Query(args) => query::run(args, globals).await,

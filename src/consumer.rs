@@ -9,6 +9,7 @@ pub mod board;
 mod counters;
 mod origin;
 pub mod page;
+mod parked;
 mod shard;
 mod sharing;
 mod watermark;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure, describe};
 use crate::clock::ServiceClock;
-use crate::config::{OnGap, Start, StreamSettings};
+use crate::config::{LaterRecords, OnGap, Start, StreamSettings};
 use crate::event::ShardId;
 use crate::lake::{Lake, LakeError};
 use crate::lease::expiry::Observed;
@@ -140,6 +141,8 @@ pub struct Context {
     pub route: Arc<dyn Route>,
     /// Where records go that are no events.
     pub quarantine: Arc<Lake>,
+    /// What becomes of the later records of an item of which one is in quarantine.
+    pub later_records: LaterRecords,
     /// How long a lease may go without renewal.
     pub failover: Duration,
     /// This process's name in the lease table, different at each start.
@@ -165,7 +168,8 @@ impl Context {
         clock: ServiceClock,
     ) -> Self {
         let pages = Arc::new(Semaphore::new(source.pages_in_memory));
-        Self { source, leases, route, quarantine, failover, owner, clock, counters: Arc::default(), board: Arc::default(), pages }
+        let (later_records, counters, board) = (LaterRecords::default(), Arc::default(), Arc::default());
+        Self { source, leases, route, quarantine, later_records, failover, owner, clock, counters, board, pages }
     }
 
     /// Enters a gap into the ledger; by policy, that is where it ends.

@@ -21,16 +21,17 @@ use serde::Deserialize;
 
 use crate::aws::describe;
 use crate::config::StreamSettings;
-use crate::consumer::page::{Decode, Page, Record, Unreadable};
+use crate::consumer::page::{Decode, Kept, Page, Record, Unreadable};
 use crate::consumer::{Source, Trimming};
 use crate::contract::TableSchema;
-use crate::event::encode::SnapshotEnd;
-use crate::event::parse::{Parsed, Pointer, parse_line};
+use crate::event::encode::{Decimals, SnapshotEnd, write_ndjson};
+use crate::event::parse::{ParseError, Parsed, Pointer, parse_line};
 use crate::event::{ChangeEvent, Operation, Position, ShardId};
-use crate::lake::{HourPartition, Lake, LakeError, Part, Problem};
+use crate::lake::{HourPartition, Kind, Lake, LakeError, Part, Problem};
 use crate::route::aggregate::{Unpacked, unpack};
 use crate::stream::poll::Pace;
 use crate::stream::{ShardInfo, StreamApi, kinesis};
+use crate::table::Key;
 
 /// Pages in memory at once, over all shards. A page is about 1.5 MB of records unless single ones are large, and several times that as events.
 const PAGES_IN_MEMORY: usize = 3;
@@ -46,13 +47,18 @@ pub fn source(api: Arc<dyn StreamApi>, schema: Arc<TableSchema>, lake: Arc<Lake>
     Source {
         stage: "deliver",
         api,
-        decode: Arc::new(Lines(Arc::new(Claims { schema, lake }))),
+        decode: decoder(schema, lake),
         settings,
         pace: PACE,
         pages_in_memory: PAGES_IN_MEMORY,
         trimming: Trimming::Silent { kept_at_least: KEPT_AT_LEAST },
         ordered_across_shards: false,
     }
+}
+
+/// What makes events of the records of a Kinesis stream. `lake` holds what its pointers lead to.
+pub fn decoder(schema: Arc<TableSchema>, lake: Arc<Lake>) -> Arc<dyn Decode> {
+    Arc::new(Lines(Arc::new(Claims { schema, lake })))
 }
 
 /// A response of GetRecords.
@@ -114,6 +120,20 @@ impl Decode for Lines {
             more: page.millis_behind_latest.map(|behind| behind > 0),
         })
     }
+
+    async fn again<'p>(&self, shard: &'p ShardId, kept: Kept<'p>) -> Result<Record<'p>, Unreadable> {
+        // Without a position it is of no shard's order any more; the caller knows where it puts it.
+        match self.record(shard, kept.position.unwrap_or(Position::ZERO), Some(kept.time), kept.raw) {
+            Record::Elsewhere { fetch, .. } => fetch.await,
+            here => Ok(here),
+        }
+    }
+
+    fn record_of(&self, event: &ChangeEvent<'_>) -> Vec<u8> {
+        let mut line = Vec::new();
+        write_ndjson(event, &self.0.schema, Decimals::Number, &mut line);
+        line
+    }
 }
 
 impl Lines {
@@ -125,7 +145,9 @@ impl Lines {
             position: Position::new(&record.sequence_number, 0).ok(),
             time,
             event_id: None,
+            key: None,
             raw: Cow::Owned(record.data.as_bytes().to_vec()),
+            kind: Kind::Undecodable,
             reason,
         };
         let data = match STANDARD.decode(record.data.as_bytes()) {
@@ -156,21 +178,35 @@ impl Lines {
             Ok(Parsed::Change(event)) => landable(event),
             Ok(Parsed::Pointer(pointer)) => {
                 let (claims, line) = (Arc::clone(&self.0), line.to_vec());
-                let fetch = async move { Ok(record(position, time, &line, claims.follow(&pointer).await?)) };
+                let fetch = async move { Ok(claims.record(position, time, &line, claims.follow(&pointer).await?)) };
                 return Record::Elsewhere { position, fetch: fetch.boxed() };
             }
             Ok(Parsed::Marker(end)) => return marker(shard, position, end),
-            Err(error) => Err(describe(&error)),
+            Err(error) => Err(NoChange::of_line(&error)),
         };
-        record(position, time, line, event)
+        self.0.record(position, time, line, event)
     }
 }
 
-/// The change in a line, or poison when there is none.
-fn record<'p>(position: Position, time: Option<i64>, line: &[u8], event: Result<ChangeEvent<'static>, String>) -> Record<'p> {
-    match event {
-        Ok(event) => Record::Change { position, time: time.unwrap_or(event.time), event },
-        Err(reason) => Record::Poison { position: Some(position), time, event_id: None, raw: Cow::Owned(line.to_vec()), reason },
+/// Why a line gives no change.
+struct NoChange {
+    kind: Kind,
+    reason: String,
+}
+
+impl NoChange {
+    fn of_line(error: &ParseError) -> Self {
+        let kind = match error {
+            ParseError::Unknown { .. } | ParseError::Column { .. } | ParseError::OtherTable { .. } => Kind::DoesNotFit,
+            ParseError::Encoding(_)
+            | ParseError::NoObject { .. }
+            | ParseError::Malformed(_)
+            | ParseError::Duplicate { .. }
+            | ParseError::Missing { .. }
+            | ParseError::Metadata { .. }
+            | ParseError::Image { .. } => Kind::Undecodable,
+        };
+        Self { kind, reason: describe(error) }
     }
 }
 
@@ -184,26 +220,48 @@ fn marker<'p>(shard: &ShardId, position: Position, end: SnapshotEnd) -> Record<'
 }
 
 /// A change that a lake takes. A line may be written by anybody, and one that no target takes must not stop what is behind it.
-fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, String> {
+fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, NoChange> {
+    let unfit = |reason: String| NoChange { kind: Kind::DoesNotFit, reason };
     if event.operation == Operation::Snapshot && event.snapshot_id.is_none() {
-        return Err("it is a row of a snapshot and does not say of which: cdc_snapshot_id is missing".to_owned());
+        return Err(unfit("it is a row of a snapshot and does not say of which: cdc_snapshot_id is missing".to_owned()));
     }
-    HourPartition::containing(event.time).map_err(|error| format!("its time is impossible: {error}"))?;
+    HourPartition::containing(event.time).map_err(|error| unfit(format!("its time is impossible: {error}")))?;
     Ok(event)
 }
 
 impl Claims {
+    /// The change in a line, or poison when there is none.
+    fn record<'p>(
+        &self,
+        position: Position,
+        time: Option<i64>,
+        line: &[u8],
+        event: Result<ChangeEvent<'static>, NoChange>,
+    ) -> Record<'p> {
+        match event {
+            Ok(event) => Record::Change { position, time: time.unwrap_or(event.time), event },
+            Err(NoChange { kind, reason }) => {
+                let (key, raw) = (Key::of_line(&self.schema, line), Cow::Owned(line.to_vec()));
+                Record::Poison { position: Some(position), time, event_id: None, key, raw, kind, reason }
+            }
+        }
+    }
+
     /// The change that a pointer leads to, or why there is none.
-    async fn follow(&self, pointer: &Pointer) -> Result<Result<ChangeEvent<'static>, String>, Unreadable> {
+    async fn follow(&self, pointer: &Pointer) -> Result<Result<ChangeEvent<'static>, NoChange>, Unreadable> {
+        let nothing = |reason: String| Err(NoChange { kind: Kind::Undecodable, reason });
         let line = match self.lake.read_claim(&pointer.location).await {
             Ok(line) => line,
-            Err(error @ LakeError { problem: Problem::Missing | Problem::NotAClaim(_), .. }) => return Ok(Err(describe(&error))),
+            Err(error @ LakeError { problem: Problem::Missing | Problem::NotAClaim(_), .. }) => return Ok(nothing(describe(&error))),
             Err(error) => return Err(Unreadable(describe(&error))),
         };
         Ok(match parse_line(&line, &self.schema) {
             Ok(Parsed::Change(event)) if pointer.stands_for(&event) => landable(event),
-            Ok(_) => Err(format!("{} does not hold the change {}", pointer.location, pointer.event_id)),
-            Err(error) => Err(format!("{}: {}", pointer.location, describe(&error))),
+            Ok(_) => nothing(format!("{} does not hold the change {}", pointer.location, pointer.event_id)),
+            Err(error) => {
+                let NoChange { kind, reason } = NoChange::of_line(&error);
+                Err(NoChange { kind, reason: format!("{}: {reason}", pointer.location) })
+            }
         })
     }
 }

@@ -8,7 +8,7 @@
 //! formats at the same time are not kept apart.
 //!
 //! In reading order: [`layout`] names objects, [`columns`] their columns; runs of changes become bytes in `parquet` and `ndjson` and
-//! objects in [`commit`], whose last row `last_key` reads back; [`marker`] says which snapshots are whole; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
+//! objects in [`commit`], whose last row `last_key` and whose events `landed` read back; [`marker`] says which snapshots are whole; [`quarantine`] keeps what cannot become a change, [`claims`] what no record of a stream can hold; [`store`] and `s3` are
 //! the storage, [`bucket`] makes a new one, [`error`] has its failures in plain words. The route that drives all this is [`crate::route::lake`].
 
 pub mod bucket;
@@ -18,6 +18,7 @@ pub mod commit;
 mod counters;
 pub mod error;
 pub mod inventory;
+mod landed;
 mod last_key;
 pub mod layout;
 pub mod marker;
@@ -47,7 +48,7 @@ pub use counters::{LakeCounters, LakeCounts};
 pub use error::{LakeError, Problem};
 pub use layout::{ChangeKey, Format, HourPartition, Layout};
 pub use marker::{Marker, Part};
-pub use quarantine::PoisonRecord;
+pub use quarantine::{ItemDigest, Kind, Origin, PoisonRecord, Quarantine, QuarantineEntry};
 pub use run::{ClosedRun, OpenRun};
 pub use store::{InvalidLocation, LakeLocation, LakeStore};
 

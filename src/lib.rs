@@ -60,6 +60,7 @@ pub mod mutant;
 pub mod notify;
 pub mod ops;
 pub mod pipeline;
+pub mod redrive;
 pub mod retry;
 pub mod route;
 pub mod shutdown;

@@ -17,10 +17,11 @@ use crate::consumer::{Consumer, ConsumerError, Context, Source, Totals, WatchedS
 use crate::contract::{Contract, ContractErrors, TableSchema};
 use crate::deliver;
 use crate::event::AttributeType;
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError, Origin};
 use crate::lease::Checkpoint;
 use crate::lease::table::LeaseTable;
 use crate::notify::{self, InvalidWebhook, Notifier, Rhythm, Sink};
+use crate::redrive::{Checkpoints, Redrive, StageRoute};
 use crate::retry::{RetryPolicy, retry};
 use crate::route::budget::MemoryBudget;
 use crate::route::counters::RouteCounters;
@@ -279,6 +280,45 @@ impl Pipeline {
     }
 }
 
+/// What sends records back from quarantine through the routes of the configuration. The service need not run, and may.
+pub async fn redrive(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> Result<Redrive, StartError> {
+    let stop = CancellationToken::new();
+    let table = TableStreams::new(sdk, settings.table.name.as_str(), ServiceClock::new(clock.clone()));
+    // With a contract the table need not be there any more.
+    let keys = if settings.table.contract.is_none() { Some(describe_table(settings, &table, &stop).await?.keys) } else { None };
+    let schema = Arc::new(schema(settings, keys.as_deref())?);
+    let lake = Arc::new(Lake::open(&settings.lake, Arc::clone(&schema), Some(sdk)).await.map_err(StartError::Lake)?);
+    let parts = Parts {
+        settings,
+        sdk,
+        clock,
+        owner: owner(settings.lease.worker.as_deref()),
+        budget: MemoryBudget::new(settings.memory_budget),
+        lake: Arc::clone(&lake),
+        stop,
+    };
+    let mut stages = Vec::new();
+    if settings.stages.capture {
+        stages.push(StageRoute {
+            origin: Origin::Capture,
+            decode: capture::decoder(&schema),
+            route: parts.capture_route().await?.0,
+            lands: settings.route == RouteKind::Lake,
+            checkpoints: parts.checkpoints(&settings.lease.application).await?,
+        });
+    }
+    if let (Some(deliver), true) = (&settings.deliver, settings.stages.deliver) {
+        stages.push(StageRoute {
+            origin: Origin::Deliver,
+            decode: deliver::decoder(schema, Arc::clone(&lake)),
+            route: parts.deliver_route(deliver).await?.0,
+            lands: deliver.target == DeliverTarget::Lake,
+            checkpoints: parts.checkpoints(&deliver.application).await?,
+        });
+    }
+    Ok(Redrive::new(lake, stages, settings.later_records))
+}
+
 impl Parts<'_> {
     /// The capture stage, and what takes snapshots beside it.
     async fn capture(&self, info: &TableInfo) -> Result<(Consumer, Runner, Option<Sent>), StartError> {
@@ -291,18 +331,7 @@ impl Parts<'_> {
                 return Err(StartError::StreamDisabled(settings.table.name.clone()));
             }
         }
-        let (route, sent): (Arc<dyn Route>, _) = match (settings.route, &settings.kinesis, &settings.firehose) {
-            (RouteKind::Kinesis, Some(kinesis), _) => {
-                let route =
-                    KinesisRoute::connect(self.sdk, kinesis, Arc::clone(&self.lake), settings.lake.decimals, Arc::clone(&self.budget))
-                        .await?;
-                let sent = ("kinesis", route.counters());
-                (Arc::new(route), Some(sent))
-            }
-            (RouteKind::Firehose, _, Some(firehose)) => self.firehose(firehose).await?,
-            // The settings are validated: a route has its part.
-            (RouteKind::Lake | RouteKind::Kinesis | RouteKind::Firehose, _, _) => (self.lake(), None),
-        };
+        let (route, sent) = self.capture_route().await?;
         let api = Arc::new(TableStreams::new(self.sdk, settings.table.name.as_str(), clock.clone()));
         let source = capture::source(Arc::clone(&api) as Arc<dyn StreamApi>, self.lake.schema(), settings.stream.clone());
         let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), clock.clone());
@@ -333,10 +362,7 @@ impl Parts<'_> {
     async fn deliver(&self, deliver: &DeliverSettings, kinesis: &KinesisSettings) -> Result<(Consumer, Option<Sent>), StartError> {
         let clock = ServiceClock::new(self.clock.clone());
         let leases = self.leases(&deliver.application).await?;
-        let (route, sent) = match (deliver.target, &self.settings.firehose) {
-            (DeliverTarget::Firehose, Some(firehose)) => self.firehose(firehose).await?,
-            (DeliverTarget::Lake | DeliverTarget::Firehose, _) => (self.lake(), None),
-        };
+        let (route, sent) = self.deliver_route(deliver).await?;
         let api = Arc::new(KinesisStream::new(self.sdk, kinesis.stream.as_str(), clock.clone()));
         let stream = retry(RetryPolicy::START_UP, &self.stop, || api.current()).await;
         let stream = stream.map_err(|source| StartError::Kinesis { stream: kinesis.stream.clone(), source })?;
@@ -365,9 +391,45 @@ impl Parts<'_> {
         }))
     }
 
+    /// Where capture sends changes.
+    async fn capture_route(&self) -> Result<(Arc<dyn Route>, Option<Sent>), StartError> {
+        let settings = self.settings;
+        Ok(match (settings.route, &settings.kinesis, &settings.firehose) {
+            (RouteKind::Kinesis, Some(kinesis), _) => {
+                let route =
+                    KinesisRoute::connect(self.sdk, kinesis, Arc::clone(&self.lake), settings.lake.decimals, Arc::clone(&self.budget))
+                        .await?;
+                let sent = ("kinesis", route.counters());
+                (Arc::new(route), Some(sent))
+            }
+            (RouteKind::Firehose, _, Some(firehose)) => self.firehose(firehose).await?,
+            // The settings are validated: a route has its part.
+            (RouteKind::Lake | RouteKind::Kinesis | RouteKind::Firehose, _, _) => (self.lake(), None),
+        })
+    }
+
+    /// Where deliver sends changes.
+    async fn deliver_route(&self, deliver: &DeliverSettings) -> Result<(Arc<dyn Route>, Option<Sent>), StartError> {
+        Ok(match (deliver.target, &self.settings.firehose) {
+            (DeliverTarget::Firehose, Some(firehose)) => self.firehose(firehose).await?,
+            (DeliverTarget::Lake | DeliverTarget::Firehose, _) => (self.lake(), None),
+        })
+    }
+
+    /// How far the shards of an application are checkpointed. One that never ran has no checkpoint.
+    async fn checkpoints(&self, application: &str) -> Result<Checkpoints, StartError> {
+        match LeaseTable::new(self.sdk, application, self.stop.clone()).read().await {
+            Ok(contents) => Ok(Checkpoints::of(&contents.leases)),
+            Err(error) if error.failure == Failure::NotFound => Ok(Checkpoints::default()),
+            Err(error) => Err(of_leases(application, error)),
+        }
+    }
+
     fn stage(&self, source: Source, leases: Arc<LeaseTable>, route: Arc<dyn Route>, clock: ServiceClock) -> Consumer {
         let failover = self.settings.lease.failover;
-        Consumer::new(Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock))
+        let mut context = Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock);
+        context.later_records = self.settings.later_records;
+        Consumer::new(context)
     }
 
     fn lake(&self) -> Arc<dyn Route> {

@@ -64,6 +64,11 @@ pub trait ShardWriter: Send {
     /// Notes that the record at `position`, the next of the shard, is durable elsewhere (quarantine) and has no row here.
     fn skip(&mut self, position: Position);
 
+    /// Whether the event that was appended last went to quarantine, because no record can hold it.
+    fn set_aside(&self) -> bool {
+        false
+    }
+
     /// Resolves when [`poll`](ShardWriter::poll) has something to do: an object has come of age, or memory is short. Cancel-safe.
     async fn due(&mut self);
 

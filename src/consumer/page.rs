@@ -6,14 +6,32 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::Part;
+use crate::lake::{Kind, Part};
 use crate::stream::ShardInfo;
+use crate::table::Key;
 
 /// Makes events of the pages of one kind of stream.
 #[async_trait]
 pub trait Decode: Send + Sync {
     /// Decodes a page of `shard`, whole: what is no event is among its records too.
     async fn page<'p>(&self, shard: &'p ShardId, body: &'p [u8]) -> Result<Page<'p>, Unreadable>;
+
+    /// Decodes one record of `shard` that was in quarantine, as it was kept there. What lies elsewhere is fetched.
+    async fn again<'p>(&self, shard: &'p ShardId, kept: Kept<'p>) -> Result<Record<'p>, Unreadable>;
+
+    /// A record that [`again`](Self::again) makes this change of: what is kept of a change that has to wait.
+    fn record_of(&self, event: &ChangeEvent<'_>) -> Vec<u8>;
+}
+
+/// A record as quarantine keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'p> {
+    /// Where it stands in its shard, where that could be told.
+    pub position: Option<Position>,
+    /// Its time in seconds since the epoch.
+    pub time: i64,
+    /// The record.
+    pub raw: &'p [u8],
 }
 
 /// A page of a shard.
@@ -69,9 +87,13 @@ pub enum Record<'p> {
         time: Option<i64>,
         /// The stream's or the event's own id, where there is one.
         event_id: Option<Cow<'p, str>>,
+        /// The item that it is about, where that can be told.
+        key: Option<Key>,
         /// The record.
         raw: Cow<'p, [u8]>,
-        /// What is wrong with it.
+        /// Why it is no change.
+        kind: Kind,
+        /// What is wrong with it, in words. May show parts of the record.
         reason: String,
     },
 }

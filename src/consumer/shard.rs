@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use self::progress::ShardProgress;
 use super::board::{Doing, Place};
 use super::origin::Origin;
+use super::parked::ParkedItems;
 use super::watermark::Watermark;
 use super::{ConsumerError, Context};
 use crate::aws::{Failure, describe};
@@ -203,6 +204,9 @@ impl HeldShard {
             order_checked: durable.is_some(),
             unread_since: self.task.origin.unread_since,
             has_vanished: false,
+            parked: ParkedItems::open(&context.quarantine, &lease.shard, context.later_records)
+                .await
+                .map_err(|source| ConsumerError::Quarantine { shard: lease.shard.clone(), source })?,
         };
         let outcome = self.consume(&lease.shard, &mut progress).await;
         if outcome.is_err() {

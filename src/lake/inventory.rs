@@ -6,7 +6,7 @@ use object_store::ObjectStore as _;
 use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
 
-use super::{HourPartition, Lake, LakeError, LakeStore, Layout};
+use super::{HourPartition, Lake, LakeError, LakeStore, Layout, Quarantine};
 use crate::retry::{RetryPolicy, retry};
 
 /// Objects of one table.
@@ -32,10 +32,7 @@ pub async fn inventory(store: &LakeStore, table: &str) -> Result<Inventory, Lake
             found.bytes += object.size;
         }
     }
-    let mut quarantined = store.store.list(Some(&layout.quarantine()));
-    while quarantined.try_next().await.map_err(failed)?.is_some() {
-        found.quarantined += 1;
-    }
+    found.quarantined = Quarantine::new(store, table).list().await?.len() as u64;
     Ok(found)
 }
 

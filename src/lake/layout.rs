@@ -4,7 +4,9 @@
 //! <prefix>/<table>/schema.json
 //! <prefix>/<table>/changes/dt=YYYY-MM-DD/hr=HH/<shard>-<position>.parquet   or .json.gz
 //! <prefix>/<table>/snapshots/<snapshot id>.json
-//! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<position or hash>.json
+//! <prefix>/<table>/quarantine/dt=YYYY-MM-DD/<shard>-<position or hash>.json      with key=<digest>/ before the shard, where the item is known
+//! <prefix>/<table>/quarantine/redriven/<number>.json          plans of redrives
+//! <prefix>/<table>/quarantine/discarded/dt=…                  what is not to be sent back
 //! <prefix>/<table>/claims/dt=YYYY-MM-DD/<shard>-<position or event id>.json
 //! <prefix>/<table>/parts/<snapshot id>/...                      what is noted of a snapshot on the way
 //! ```
@@ -19,7 +21,11 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use object_store::path::Path;
 
+use super::quarantine::ItemDigest;
 use crate::event::{Position, ShardId};
+
+/// What the folder of an item's quarantined records begins with.
+const ITEM: &str = "key=";
 
 /// How rows are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -175,14 +181,54 @@ impl Layout {
         self.below(&format!("parts/{}/keys.jsonl", encode(snapshot, false)))
     }
 
-    /// The folder of quarantined records.
+    /// The folder of quarantined records, and of what became of some.
     pub fn quarantine(&self) -> Path {
         self.below("quarantine")
     }
 
-    /// A quarantined record: by its position, or by a hash of its text where no position could be read.
-    pub fn quarantined(&self, day_of: HourPartition, shard: &ShardId, identity: &str) -> Path {
-        self.below(&format!("quarantine/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
+    /// What comes before every quarantined record, in the order of names.
+    pub(super) fn quarantine_days(&self) -> Path {
+        self.below("quarantine/dt")
+    }
+
+    /// A quarantined record: by its position, or by a hash of its text where no position could be read. `item` is in the name where it is known.
+    pub fn quarantined(&self, day_of: HourPartition, shard: &ShardId, identity: &str, item: Option<&ItemDigest>) -> Path {
+        let item = item.map_or_else(String::new, |item| format!("{ITEM}{}/", item.as_str()));
+        self.below(&format!("quarantine/{}/{item}{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
+    }
+
+    /// What stands for the item of a quarantined record, if it is known, if `location` is the name of one.
+    pub fn parse_quarantined(&self, location: &Path) -> Option<Option<ItemDigest>> {
+        let name = location.as_ref().strip_prefix(self.root.as_ref())?.strip_prefix("/quarantine/")?;
+        let (day, item, file) = match *name.split('/').collect::<Vec<_>>() {
+            [day, file] => (day, None, file),
+            [day, item, file] => (day, Some(ItemDigest::parse(item.strip_prefix(ITEM)?)?), file),
+            _ => return None,
+        };
+        (day.starts_with("dt=") && file.ends_with(".json")).then_some(item)
+    }
+
+    /// Where a quarantined record goes that is not to be sent back.
+    pub(super) fn discarded(&self, entry: &Path) -> Path {
+        let folder = self.quarantine();
+        let name = entry.as_ref().strip_prefix(folder.as_ref()).unwrap_or(entry.as_ref());
+        path(format!("{folder}/discarded/{}", name.trim_start_matches('/')))
+    }
+
+    /// The folder of the plans of redrives.
+    pub(super) fn redrives(&self) -> Path {
+        self.below("quarantine/redriven")
+    }
+
+    /// The plan of a redrive.
+    pub(super) fn redrive(&self, number: u32) -> Path {
+        self.below(&format!("quarantine/redriven/{number:010}.json"))
+    }
+
+    /// The number of the plan, if `location` is the name of one.
+    pub(super) fn parse_redrive(&self, location: &Path) -> Option<u32> {
+        let number = location.filename()?.strip_suffix(".json")?.parse().ok()?;
+        (self.redrive(number) == *location).then_some(number)
     }
 
     /// The folder of changes that are too large for the stream.
@@ -251,6 +297,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::lake::quarantine::Origin;
+    use crate::table::Key;
 
     /// Near the end of what a timestamp can be.
     const LAST_SECOND: i64 = 253_402_207_199;
@@ -294,10 +342,28 @@ mod tests {
         let day = HourPartition::containing(0).unwrap();
         assert_eq!(layout().schema().as_ref(), "data/raw/sales.orders/schema.json");
         assert_eq!(layout().snapshot("2026/1").as_ref(), "data/raw/sales.orders/snapshots/2026%2F1.json");
-        assert_eq!(layout().quarantined(day, &ShardId::new("s"), "7").as_ref(), "data/raw/sales.orders/quarantine/dt=1970-01-01/s-7.json");
+        let entry = layout().quarantined(day, &ShardId::new("s"), "7", None);
+        assert_eq!(entry.as_ref(), "data/raw/sales.orders/quarantine/dt=1970-01-01/s-7.json");
+        assert_eq!(layout().discarded(&entry).as_ref(), "data/raw/sales.orders/quarantine/discarded/dt=1970-01-01/s-7.json");
+        assert_eq!(layout().redrive(7).as_ref(), "data/raw/sales.orders/quarantine/redriven/0000000007.json");
         assert_eq!(layout().claim(day, &ShardId::new("s"), "ab12").as_ref(), "data/raw/sales.orders/claims/dt=1970-01-01/s-ab12.json");
         assert_eq!(layout().part("../1", "0-f").as_ref(), "data/raw/sales.orders/parts/%2E%2E%2F1/0-f");
         assert_eq!(layout().wanted_keys("s-1").as_ref(), "data/raw/sales.orders/parts/s-1/keys.jsonl");
+    }
+
+    #[test]
+    fn a_quarantined_record_is_told_from_what_lies_beside_it() {
+        let (day, shard) = (HourPartition::containing(0).unwrap(), ShardId::new("1:s:2:shardId-0"));
+        let item = ItemDigest::of(Origin::Capture, &Key::of_texts(vec!["../a".into()]));
+        let named = layout().quarantined(day, &shard, "7", Some(&item));
+        assert_eq!(layout().parse_quarantined(&named), Some(Some(item)));
+        assert_eq!(layout().parse_quarantined(&layout().quarantined(day, &shard, "7", None)), Some(None));
+        for other in [layout().discarded(&named), layout().redrive(1), layout().claim(day, &shard, "7"), layout().quarantine_days()] {
+            assert_eq!(layout().parse_quarantined(&other), None, "{other}");
+        }
+        assert_eq!(layout().parse_redrive(&layout().redrive(u32::MAX)), Some(u32::MAX));
+        assert_eq!(layout().parse_redrive(&named), None);
+        assert!(layout().quarantine_days() < named && layout().discarded(&named) < layout().quarantine_days());
     }
 
     #[test]

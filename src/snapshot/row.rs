@@ -9,6 +9,7 @@ use crate::aws::describe;
 use crate::contract::TableSchema;
 use crate::event::flatten::Flattener;
 use crate::event::{ChangeEvent, Operation, SequenceNumber, Side, write_typed_item};
+use crate::lake::Kind;
 
 /// The first bytes of a digest are an event's id, in hexadecimal.
 const ID_BYTES: usize = 16;
@@ -27,6 +28,7 @@ pub(super) struct RowEvents {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Poison<'r> {
     pub(super) raw: Cow<'r, str>,
+    pub(super) kind: Kind,
     pub(super) reason: String,
 }
 
@@ -47,11 +49,11 @@ impl RowEvents {
                 Err(error) => {
                     let mut raw = String::new();
                     write_typed_item(item, &mut raw);
-                    Err(Poison { raw: raw.into(), reason: describe(&error) })
+                    Err(Poison { raw: raw.into(), kind: Kind::DoesNotFit, reason: describe(&error) })
                 }
             },
             Row::Absent(key) => Ok(self.of(Operation::Remove, key.texts().iter().map(|text| Cow::Borrowed(text.as_str())).collect(), None)),
-            Row::Poison { raw, reason } => Err(Poison { raw: Cow::Borrowed(raw), reason: reason.clone() }),
+            Row::Poison { raw, reason } => Err(Poison { raw: Cow::Borrowed(raw), kind: Kind::Undecodable, reason: reason.clone() }),
         }
     }
 

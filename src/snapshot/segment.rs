@@ -278,9 +278,19 @@ impl Reading<'_> {
                 Err(poison) => {
                     let (raw, reason) = (poison.raw.as_bytes(), poison.reason.as_str());
                     // By its text: its number may be another one when it is read again.
-                    let record = PoisonRecord { shard: &self.segment, position: None, event_id: None, raw, reason, time: self.started_at };
+                    let kind = poison.kind;
+                    let record = PoisonRecord {
+                        shard: &self.segment,
+                        position: None,
+                        event_id: None,
+                        key: None,
+                        raw,
+                        kind,
+                        reason,
+                        time: self.started_at,
+                    };
                     shared.lake.quarantine(&record).await?;
-                    tracing::error!(segment = %self.segment, reason, "row put into quarantine");
+                    tracing::error!(segment = %self.segment, %kind, "row put into quarantine: see headwater redrive --list");
                     shared.counters.quarantined();
                     self.writer.skip(position);
                     self.read += 1;

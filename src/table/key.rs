@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 
 use crate::contract::{KeyColumn, TableSchema};
 use crate::event::{AttributeType, Item, Value, number};
@@ -46,6 +47,13 @@ impl Key {
             None => Err(wrong(&key.attribute, "the item has no such attribute".to_owned())),
         };
         schema.keys.iter().map(text).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The key of a change that is written as a line of JSON, where that much of the line can be read.
+    pub fn of_line(schema: &TableSchema, line: &[u8]) -> Option<Self> {
+        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(line).ok()?;
+        let text = |key: &KeyColumn| serde_json::from_str(members.get(&key.column)?.get()).ok();
+        schema.keys.iter().map(text).collect::<Option<_>>().map(Self)
     }
 
     /// The key for a request to DynamoDB.
@@ -130,6 +138,16 @@ mod tests {
         let key = |digits: &'static str| Key::of_item(&schema, &Item(vec![("k0".into(), Value::N(digits.into()))])).unwrap();
         assert_eq!(key("1.50"), key("15E-1"));
         assert_eq!(key("1.50").attributes(&schema).unwrap()["k0"], AttributeValue::N("1.5".into()));
+    }
+
+    #[test]
+    fn a_line_tells_its_key_though_the_rest_of_it_is_wrong() {
+        let schema = schema(&[AttributeType::S, AttributeType::N]);
+        let line = br#"{"cdc_op":7,"k0":"a","k1":"1.5","strange":{}}"#;
+        assert_eq!(Key::of_line(&schema, line), Some(Key(vec!["a".into(), "1.5".into()])));
+        for line in [&b"{"[..], br#"{"k0":"a"}"#, br#"{"k0":"a","k1":1.5}"#] {
+            assert_eq!(Key::of_line(&schema, line), None);
+        }
     }
 
     #[test]

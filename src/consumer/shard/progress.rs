@@ -3,16 +3,18 @@
 use super::{Flushed, HeldShard, Next};
 use crate::aws::{AwsError, Failure};
 use crate::consumer::page::{Record, Unreadable};
+use crate::consumer::parked::ParkedItems;
 use crate::consumer::watermark::Watermark;
 use crate::consumer::{ConsumerError, RETENTION_MARGIN, Trimming};
 use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::{Part, PoisonRecord};
+use crate::lake::{Kind, Part, PoisonRecord};
 use crate::lease::gap::{Gap, GapKind};
 use crate::lease::held::Hold;
 use crate::mutant::{self, Mutant};
 use crate::route::{Progress, RouteError, ShardWriter};
 use crate::stream::IteratorStart;
 use crate::stream::reader::{RawPage, ShardReader};
+use crate::table::Key;
 
 /// Where the work on a shard stands.
 pub(super) struct ShardProgress<'t> {
@@ -32,6 +34,8 @@ pub(super) struct ShardProgress<'t> {
     pub(super) unread_since: Option<i64>,
     /// Whether the service has said that the shard is not there.
     pub(super) has_vanished: bool,
+    /// The items whose changes have to wait.
+    pub(super) parked: ParkedItems,
 }
 
 impl ShardProgress<'_> {
@@ -124,11 +128,12 @@ impl ShardProgress<'_> {
                 self.pass(position);
                 Ok(Progress::Unchanged)
             }
-            Record::Poison { position, time, event_id, raw, reason } => {
+            Record::Poison { position, time, event_id, key, raw, kind, reason } => {
                 // A record without a time of its own is filed under the day it was found.
                 let time = time.unwrap_or_else(|| self.work.task.context.clock.unix_seconds());
                 let shard = self.shard.clone();
-                let record = PoisonRecord { shard: &shard, position, event_id: event_id.as_deref(), raw: &raw, reason: &reason, time };
+                let (event_id, key) = (event_id.as_deref(), key.as_ref());
+                let record = PoisonRecord { shard: &shard, position, event_id, key, raw: &raw, kind, reason: &reason, time };
                 self.quarantine(&record).await?;
                 if let Some(position) = position {
                     self.pass(position);
@@ -165,8 +170,17 @@ impl ShardProgress<'_> {
             return Ok(Progress::Unchanged);
         }
         self.check_order(position).await?;
+        let key = self.parked.is_on().then(|| Key::of_texts(event.keys.iter().map(|text| text.clone().into_owned()).collect()));
+        if let Some(key) = &key
+            && self.has_to_wait(key).await?
+        {
+            return self.park(position, time, event, key).await;
+        }
         let written = self.writer.append(position, event).await?;
         if !matches!(written, Progress::Rewind(_)) {
+            if let Some(key) = key.as_ref().filter(|_| self.writer.set_aside()) {
+                self.parked.park(key);
+            }
             let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
             self.read = Some(position);
             self.watermark.read(position, time);
@@ -190,11 +204,45 @@ impl ShardProgress<'_> {
         Ok(())
     }
 
-    /// Stores a record that is no event, whole.
+    /// Whether an earlier record of this item is in quarantine, and later ones wait.
+    async fn has_to_wait(&mut self, key: &Key) -> Result<bool, ConsumerError> {
+        let holds = self.parked.holds(&self.work.task.context.quarantine, key).await;
+        holds.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })
+    }
+
+    /// Puts a change into quarantine, behind an earlier record of its item.
+    async fn park(&mut self, position: Position, time: i64, event: &ChangeEvent<'_>, key: &Key) -> Result<Progress, ConsumerError> {
+        let raw = self.work.task.context.source.decode.record_of(event);
+        let shard = self.shard.clone();
+        let record = PoisonRecord {
+            shard: &shard,
+            position: Some(position),
+            event_id: Some(&event.event_id),
+            key: Some(key),
+            raw: &raw,
+            kind: Kind::Behind,
+            reason: "an earlier record of its item is in quarantine",
+            time,
+        };
+        self.quarantine(&record).await?;
+        self.pass(position);
+        Ok(Progress::Unchanged)
+    }
+
+    /// Stores a record that cannot go on now, whole. After an error nothing has moved: the record is read again, and stored under the same name.
     async fn quarantine(&mut self, record: &PoisonRecord<'_>) -> Result<(), ConsumerError> {
         let stored = self.work.task.context.quarantine.quarantine(record).await;
         stored.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })?;
-        tracing::error!(shard = %self.shard, position = ?record.position, reason = record.reason, "record put into quarantine");
+        // Neither the record nor the reason, which may show a part of it.
+        let (shard, position, kind) = (&self.shard, record.position.map(tracing::field::display), record.kind);
+        if kind == Kind::Behind {
+            tracing::debug!(%shard, position, %kind, "record put into quarantine");
+        } else {
+            tracing::error!(%shard, position, %kind, "record put into quarantine: see headwater redrive --list");
+        }
+        if let Some(key) = record.key {
+            self.parked.park(key);
+        }
         self.work.task.context.counters.quarantined();
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::aws::{AwsError, refused_record};
 use crate::config::{BatchSettings, LargeRecords};
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::{Lake, PoisonRecord};
+use crate::lake::{Kind, Lake, PoisonRecord};
 use crate::mutant::{self, Mutant};
 use crate::retry::{self, RetryPolicy, Transient as _};
 use crate::route::budget::{Admission, Calls, MemoryBudget, Share};
@@ -21,6 +21,7 @@ use crate::route::counters::RouteCounters;
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::wait::{GaveUp, Wait};
 use crate::route::{Progress, RouteError, ShardWriter};
+use crate::table::Key;
 
 /// About what an event holds besides its data.
 const ENTRY_OVERHEAD: usize = 160;
@@ -54,6 +55,8 @@ pub(super) struct FirehoseWriter {
     skipped: bool,
     /// Where lines are written, to be copied at their exact size.
     line: Vec<u8>,
+    /// Whether the last event went to quarantine.
+    set_aside: bool,
 }
 
 /// Attempts to send what Firehose did not acknowledge. Nothing newer goes before it.
@@ -85,6 +88,10 @@ impl ShardWriter for FirehoseWriter {
     fn skip(&mut self, position: Position) {
         self.outbox.skip(position);
         self.skipped |= self.outbox.is_empty();
+    }
+
+    fn set_aside(&self) -> bool {
+        self.set_aside
     }
 
     async fn due(&mut self) {
@@ -131,7 +138,7 @@ impl ShardWriter for FirehoseWriter {
 
 impl FirehoseWriter {
     pub(super) fn new(target: Arc<Target>, shard: ShardId, after: Position, budget: &Arc<MemoryBudget>) -> Self {
-        Self { target, shard, outbox: Outbox::new(after), share: budget.share(), retry: None, skipped: false, line: Vec::new() }
+        Self { target, shard, outbox: Outbox::new(after), share: budget.share(), retry: None, skipped: false, line: Vec::new(), set_aside: false }
     }
 
     fn progress(&mut self) -> Progress {
@@ -151,6 +158,7 @@ impl FirehoseWriter {
     async fn take(&mut self, position: Position, event: &ChangeEvent<'_>) -> Result<(), RouteError> {
         let lake = &self.target.lake;
         self.line.clear();
+        self.set_aside = false;
         write_ndjson(event, lake.schema(), lake.settings().decimals, &mut self.line);
         if self.line.len() > LARGEST_RECORD {
             let whole = std::mem::take(&mut self.line);
@@ -160,6 +168,7 @@ impl FirehoseWriter {
             }
             if self.line.is_empty() || self.line.len() > LARGEST_RECORD {
                 self.quarantine(position, event, &whole).await?;
+                self.set_aside = true;
                 self.skip(position);
                 return Ok(());
             }
@@ -184,12 +193,15 @@ impl FirehoseWriter {
 
     async fn quarantine(&self, position: Position, event: &ChangeEvent<'_>, whole: &[u8]) -> Result<(), RouteError> {
         let reason = format!("the event has {} bytes, and a Firehose record at most {LARGEST_RECORD}", whole.len());
+        let key = Key::of_texts(event.keys.iter().map(|text| text.clone().into_owned()).collect());
         let record = PoisonRecord {
             shard: &self.shard,
             // A row of a snapshot may have another position when its segment is read again.
             position: event.snapshot_id.is_none().then_some(position),
             event_id: Some(&event.event_id),
+            key: Some(&key),
             raw: whole,
+            kind: Kind::TooLarge,
             reason: &reason,
             time: event.time,
         };

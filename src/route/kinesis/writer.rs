@@ -17,12 +17,13 @@ use crate::aws::{AwsError, refused_record};
 use crate::config::LargeRecords;
 use crate::event::encode::{write_ndjson, write_pointer};
 use crate::event::{ChangeEvent, Position, ShardId};
-use crate::lake::PoisonRecord;
+use crate::lake::{Kind, PoisonRecord};
 use crate::retry::{self, Cause, RetryPolicy, Transient};
 use crate::route::budget::{Admission, Share, Turn};
 use crate::route::outbox::{EntryId, Outbox};
 use crate::route::shard_map::ShardMap;
 use crate::route::{Progress, RouteError, ShardWriter};
+use crate::table::Key;
 
 /// What Kinesis bills: PUT payload units of 25 KiB.
 pub(super) const PAYLOAD_UNIT: usize = 25 << 10;
@@ -52,6 +53,8 @@ pub(super) struct KinesisWriter {
     ready: bool,
     /// The line of the event that is being taken.
     line: Vec<u8>,
+    /// Whether the last event went to quarantine.
+    set_aside: bool,
     /// Memory of the entries besides their data.
     overhead: usize,
     /// The largest line since the outbox was empty.
@@ -101,6 +104,7 @@ impl ShardWriter for KinesisWriter {
             return Ok(Progress::Unchanged);
         }
         self.line.clear();
+        self.set_aside = false;
         write_ndjson(event, self.shared.lake.schema(), self.shared.decimals, &mut self.line);
         let destination = Destination::of(&event.keys);
         if !self.fits(&destination) && !self.replace_line(position, event, &destination).await? {
@@ -121,6 +125,10 @@ impl ShardWriter for KinesisWriter {
 
     fn skip(&mut self, position: Position) {
         self.outbox.skip(position);
+    }
+
+    fn set_aside(&self) -> bool {
+        self.set_aside
     }
 
     async fn due(&mut self) {
@@ -185,6 +193,7 @@ impl KinesisWriter {
             distrust: Distrust { map: shared.shards.current(), shards: HashSet::new() },
             ready: false,
             line: Vec::new(),
+            set_aside: false,
             overhead: 0,
             largest_line: 0,
             share: shared.budget.share(),
@@ -213,17 +222,21 @@ impl KinesisWriter {
             }
         }
         let reason = format!("the change has {} bytes as a record, and the stream takes {}", whole.len(), self.shared.record_limit);
+        let key = Key::of_texts(event.keys.iter().map(|text| text.clone().into_owned()).collect());
         let record = PoisonRecord {
             shard: &self.shard,
             // A row of a snapshot may have another position when its segment is read again.
             position: event.snapshot_id.is_none().then_some(position),
             event_id: Some(&event.event_id),
+            key: Some(&key),
             raw: &whole,
+            kind: Kind::TooLarge,
             reason: &reason,
             time: event.time,
         };
         lake.quarantine(&record).await?;
         tracing::error!(shard = %self.shard, %position, reason, "change put into quarantine");
+        self.set_aside = true;
         Ok(false)
     }
 
