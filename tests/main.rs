@@ -8,6 +8,7 @@ mod crash;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod export;
+mod hostile;
 mod kinesis;
 mod lake;
 mod local;

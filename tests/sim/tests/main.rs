@@ -7,6 +7,8 @@ mod conformance;
 #[cfg(feature = "runner")]
 mod invariants;
 #[cfg(feature = "runner")]
+mod logs;
+#[cfg(feature = "runner")]
 mod mutants;
 mod simulator;
 
