@@ -17,8 +17,9 @@ use crate::journal::Event;
 /// warnings of the crates that it uses, as in the command line. With TRACE, they tell what they do as well, from DEBUG on. (Below that, the SDK and the
 /// HTTP client log what goes over the wire.)
 pub(super) fn into_journal(cloud: &Cloud, level: Level) -> DefaultGuard {
-    let wanted =
-        Targets::new().with_default(if level == Level::TRACE { Level::DEBUG } else { Level::WARN }).with_target("headwater", level);
+    let others = if level == Level::TRACE { Level::DEBUG } else { Level::WARN };
+    // The last one is the simulator's own side of S3, which logs whole requests.
+    let wanted = Targets::new().with_default(others).with_target("headwater", level).with_target("s3s", Level::WARN);
     let lines = fmt::layer().with_ansi(false).without_time().with_writer(ToJournal(cloud.clone())).with_filter(wanted);
     registry().with(lines).set_default()
 }
