@@ -42,7 +42,7 @@ const MAGIC: [u8; 4] = [0xF3, 0x89, 0x9A, 0xC2];
 
 /// A page of DynamoDB Streams' GetRecords. Each of its records is poison, or comes back from its own JSON, from its event and from its event's line
 /// exactly.
-pub fn get_records(data: &[u8]) {
+pub(crate) fn get_records(data: &[u8]) {
     let Ok(page) = parse_page(data) else { return };
     for record in &page.records {
         match record {
@@ -62,7 +62,7 @@ pub fn get_records(data: &[u8]) {
 }
 
 /// A line, as it comes from Kinesis or from a claim. What is taken for a change is one: it is written and read again as it is.
-pub fn line(data: &[u8]) {
+pub(crate) fn line(data: &[u8]) {
     for schema in [orders(false), orders(true), TableSchema::keys_only("orders", vec![("id".to_owned(), AttributeType::S)])] {
         match parse_line(data, &schema) {
             Ok(Parsed::Change(event)) => {
@@ -85,20 +85,16 @@ pub fn line(data: &[u8]) {
 }
 
 /// A contract. It is refused with the place of each fault, or gives tables whose columns are all told apart.
-pub fn contract(data: &[u8]) {
+pub(crate) fn contract(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let contract = match Contract::parse(text, "contract.yaml") {
         Ok(contract) => contract,
         Err(errors) => {
-            let lines = text.lines().count() as u64 + 1;
+            let lines = text.lines().count() + 1;
             assert!(!errors.errors().is_empty());
-            assert!(errors.errors().iter().all(|error| (1..=lines).contains(&error.at.line)), "{errors}");
+            assert!(errors.errors().iter().all(|error| (1..=lines as u64).contains(&error.at.line)), "{errors}");
             // Each fault may quote the value that is wrong, and a word on what is expected.
-            assert!(
-                errors.to_string().len() <= 4096 * (lines as usize + errors.errors().len()) + 64 * data.len(),
-                "{}",
-                errors.errors().len()
-            );
+            assert!(errors.to_string().len() <= 4096 * (lines + errors.errors().len()) + 64 * data.len(), "{}", errors.errors().len());
             return;
         }
     };
@@ -116,7 +112,7 @@ pub fn contract(data: &[u8]) {
 }
 
 /// The data of a Kinesis record. User records are parts of it, and packed again they are the same.
-pub fn aggregated(data: &[u8]) {
+pub(crate) fn aggregated(data: &[u8]) {
     // No fuzzer finds a digest.
     let sealed = [&MAGIC[..], data, &Md5::digest(data)[..]].concat();
     for record in [data, &sealed] {
@@ -124,16 +120,16 @@ pub fn aggregated(data: &[u8]) {
         let bytes: usize = users.iter().map(|user| user.data.len()).sum();
         assert!(bytes <= record.len(), "{bytes} bytes come out of {}", record.len());
         if users.iter().all(|user| user.explicit_hash_key.is_none()) && !users.is_empty() {
-            same_packed_again(users.iter().map(|user| (user.partition_key, user.data)).collect());
+            same_packed_again(&users.iter().map(|user| (user.partition_key, user.data)).collect::<Vec<_>>());
         }
     }
     let parts = data.split(|byte| *byte == 0).map(|part| (MARK, part));
-    same_packed_again(parts.collect());
+    same_packed_again(&parts.collect::<Vec<_>>());
 }
 
 /// An export: its two manifests and a data file behind each other, with a line `---` between them. The file lies compressed where most keys
 /// lead; `@MD5@` in the manifest stands for its digest.
-pub fn export(data: &[u8]) {
+pub(crate) fn export(data: &[u8]) {
     const SEPARATOR: &[u8] = b"\n---\n";
     let Some((summary, rest)) = split(data, SEPARATOR) else { return };
     let Some((files, rows)) = split(rest, SEPARATOR) else { return };
@@ -197,7 +193,7 @@ async fn read_segment(export: &Export, segment: u32) -> Option<u64> {
 }
 
 /// A configuration. What is accepted is within its bounds.
-pub fn configuration(data: &[u8]) {
+pub(crate) fn configuration(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let settings = match config::parse(text, Path::new("/etc/headwater")) {
         Ok(settings) => settings,
@@ -216,7 +212,7 @@ pub fn configuration(data: &[u8]) {
 }
 
 /// A page of Kinesis' GetRecords, as the deliver stage takes it. What is taken for a change is one, what is none is kept.
-pub fn kinesis_page(data: &[u8]) {
+pub(crate) fn kinesis_page(data: &[u8]) {
     let schema = Arc::new(orders(true));
     wait(async {
         let lake = Arc::new(lake(&schema).await);
@@ -304,9 +300,9 @@ fn told(mut event: ChangeEvent<'_>) -> ChangeEvent<'_> {
     event
 }
 
-fn same_packed_again(users: Vec<(&str, &[u8])>) {
+fn same_packed_again(users: &[(&str, &[u8])]) {
     let mut aggregate = Aggregate::default();
-    for (key, data) in &users {
+    for (key, data) in users {
         aggregate.push(key, data);
     }
     let (size, packed) = (aggregate.size(), aggregate.finish());
