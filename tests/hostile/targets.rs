@@ -90,7 +90,7 @@ pub(crate) fn contract(data: &[u8]) {
     let contract = match Contract::parse(text, "contract.yaml") {
         Ok(contract) => contract,
         Err(errors) => {
-            let lines = text.lines().count() + 1;
+            let lines = text.matches(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count() + 2;
             assert!(!errors.errors().is_empty());
             assert!(errors.errors().iter().all(|error| (1..=lines as u64).contains(&error.at.line)), "{errors}");
             // Each fault may quote the value that is wrong, and a word on what is expected.
@@ -349,7 +349,8 @@ fn orders(sorted: bool) -> TableSchema {
 
 /// The schema of the table that a record says it is of, without a contract.
 fn keys_of(record: &StreamRecord<'_>) -> TableSchema {
-    let keys = record.keys.iter().map(|(name, value)| (name.to_owned(), value.attribute_type()));
+    // No table has more.
+    let keys = record.keys.iter().take(2).map(|(name, value)| (name.to_owned(), value.attribute_type()));
     TableSchema::keys_only("orders", keys.collect())
 }
 
