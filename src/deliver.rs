@@ -26,7 +26,7 @@ use crate::consumer::{Source, Trimming};
 use crate::contract::TableSchema;
 use crate::event::encode::{Decimals, SnapshotEnd, write_ndjson};
 use crate::event::parse::{ParseError, Parsed, Pointer, parse_line};
-use crate::event::{ChangeEvent, Operation, Position, ShardId};
+use crate::event::{ChangeEvent, Operation, Position, ShardId, fault};
 use crate::lake::{HourPartition, Kind, Lake, LakeError, Part, Problem};
 use crate::route::aggregate::{Unpacked, unpack};
 use crate::stream::poll::Pace;
@@ -39,6 +39,8 @@ const PAGES_IN_MEMORY: usize = 3;
 const PACE: Pace = Pace { shortest: Duration::from_millis(250), bytes_per_second: Some(READ_BYTES * 4 / 3) };
 /// As records; a page holds them as base64.
 const READ_BYTES: u32 = 1_500_000;
+/// Characters of a snapshot's id, at most. Those that are given have 25.
+const LONGEST_ID: usize = 64;
 /// The shortest retention that a Kinesis stream can have, in seconds.
 const KEPT_AT_LEAST: i64 = 24 * 3600;
 
@@ -103,7 +105,8 @@ struct Claims {
 impl Decode for Lines {
     async fn page<'p>(&self, shard: &'p ShardId, body: &'p [u8]) -> Result<Page<'p>, Unreadable> {
         let page: WirePage<'p> = serde_json::from_slice(body).map_err(|error| {
-            Unreadable(format!("the GetRecords response is not a JSON object with Records; read the page again: {error}"))
+            let problem = fault::of_json(&error);
+            Unreadable(format!("the GetRecords response is not a JSON object with Records; read the page again: {problem}"))
         })?;
         let mut records = Vec::with_capacity(page.records.len());
         for record in &page.records {
@@ -181,7 +184,10 @@ impl Lines {
                 let fetch = async move { Ok(claims.record(position, time, &line, claims.follow(&pointer).await?)) };
                 return Record::Elsewhere { position, fetch: fetch.boxed() };
             }
-            Ok(Parsed::Marker(end)) => return marker(shard, position, end),
+            Ok(Parsed::Marker(end)) => match marker(shard, position, end) {
+                Ok(marker) => return marker,
+                Err(nothing) => Err(nothing),
+            },
             Err(error) => Err(NoChange::of_line(&error)),
         };
         self.0.record(position, time, line, event)
@@ -211,12 +217,22 @@ impl NoChange {
 }
 
 /// The marker in a line, if it was meant for this shard.
-fn marker<'p>(shard: &ShardId, position: Position, end: SnapshotEnd) -> Record<'p> {
+fn marker<'p>(shard: &ShardId, position: Position, end: SnapshotEnd) -> Result<Record<'p>, NoChange> {
     if kinesis::sibling(shard, &end.shard) != *shard {
-        return Record::Void { position };
+        return Ok(Record::Void { position });
+    }
+    if !names_a_snapshot(&end.snapshot_id) {
+        let reason = "it is the end of a snapshot whose id is none that headwater gives".to_owned();
+        return Err(NoChange { kind: Kind::Undecodable, reason });
     }
     let part = Part { start: end.hash_range.0, end: end.hash_range.1 };
-    Record::Marker { position, snapshot: end.snapshot_id, part }
+    Ok(Record::Marker { position, snapshot: end.snapshot_id, part })
+}
+
+/// Whether an id can be one that [`plan::id`](crate::snapshot::plan::id) gives. It becomes the name of a folder, and one that the lake's store
+/// takes offence at would keep the shard waiting for good.
+fn names_a_snapshot(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// A change that a lake takes. A line may be written by anybody, and one that no target takes must not stop what is behind it.
@@ -231,13 +247,7 @@ fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, NoChang
 
 impl Claims {
     /// The change in a line, or poison when there is none.
-    fn record<'p>(
-        &self,
-        position: Position,
-        time: Option<i64>,
-        line: &[u8],
-        event: Result<ChangeEvent<'static>, NoChange>,
-    ) -> Record<'p> {
+    fn record<'p>(&self, position: Position, time: Option<i64>, line: &[u8], event: Result<ChangeEvent<'static>, NoChange>) -> Record<'p> {
         match event {
             Ok(event) => Record::Change { position, time: time.unwrap_or(event.time), event },
             Err(NoChange { kind, reason }) => {
@@ -257,7 +267,7 @@ impl Claims {
         };
         Ok(match parse_line(&line, &self.schema) {
             Ok(Parsed::Change(event)) if pointer.stands_for(&event) => landable(event),
-            Ok(_) => nothing(format!("{} does not hold the change {}", pointer.location, pointer.event_id)),
+            Ok(_) => nothing(format!("{} does not hold the change {}", pointer.location, fault::shown(&pointer.event_id))),
             Err(error) => {
                 let NoChange { kind, reason } = NoChange::of_line(&error);
                 Err(NoChange { kind, reason: format!("{}: {reason}", pointer.location) })

@@ -8,6 +8,7 @@ mod cell;
 mod compare;
 pub mod decode;
 pub mod encode;
+pub(crate) mod fault;
 pub mod flatten;
 mod instant;
 mod json;

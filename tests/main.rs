@@ -9,6 +9,7 @@ mod crash;
 mod embedded;
 mod export;
 mod health;
+mod hostile;
 mod kinesis;
 mod lake;
 mod local;

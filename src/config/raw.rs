@@ -125,6 +125,9 @@ struct RawShutdown {
     deadline: Option<String>,
 }
 
+/// Nothing here is worth waiting for longer, and every time can be reckoned with it.
+const LONGEST: Duration = Duration::from_hours(366 * 24);
+
 /// Validates the text of a configuration; relative paths are resolved against `folder`. The error says what is wrong and where.
 pub fn parse(text: &str, folder: &Path) -> Result<Settings, String> {
     let raw: Raw = toml::from_str(text).map_err(|error| error.to_string())?;
@@ -203,6 +206,7 @@ pub(super) fn start(key: &str, text: &str) -> Result<Start, String> {
 pub(super) fn duration(key: &str, text: Option<String>, default: Duration) -> Result<Duration, String> {
     let Some(text) = text else { return Ok(default) };
     match humantime::parse_duration(&text) {
+        Ok(duration) if duration > LONGEST => Err(format!("{key} '{text}' is longer than a year")),
         Ok(duration) if !duration.is_zero() => Ok(duration),
         Ok(_) => Err(format!("{key} is zero")),
         Err(error) => Err(format!("{key} '{text}' is not a duration such as \"90s\" or \"5m\": {error}")),
@@ -262,6 +266,8 @@ mod tests {
             ("[table]\nname = \"orders\"\n[stream]\nstart = \"yesterday\"", "stream.start"),
             ("[table]\nname = \"orders\"\n[lake]\nmax_size = \"64 apples\"", "lake.max_size"),
             ("[table]\nname = \"orders\"\n[lake]\nmax_age = \"0s\"", "lake.max_age"),
+            ("[table]\nname = \"orders\"\n[lake]\nmax_age = \"400d\"", "longer than a year"),
+            ("[table]\nname = \"orders\"\n[lake]\nmax_age = \"500000000000years\"", "lake.max_age"),
             ("[table]\nname = \"orders\"\n[lease]\nfailover = \"10ms\"", "lease.failover"),
             ("[table]\nname = \"orders\"\n[memory]\nbudget = \"1MiB\"", "memory.budget"),
             ("[table]\nname = \"orders\"\n[route]\nkind = \"pigeon\"", "pigeon"),

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use self::fields::{OpenPage, RawPage};
 use super::typed_json::Text;
-use super::{SequenceNumber, StreamRecord};
+use super::{SequenceNumber, StreamRecord, fault};
 
 /// One response of GetRecords.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub enum Decoded<'a> {
 pub struct Poison<'a> {
     /// The record's JSON as it came.
     pub raw: &'a str,
-    /// What is wrong with it.
+    /// What is wrong with it; holds no value of it.
     pub reason: String,
     /// Its position, if that much can be read.
     pub sequence: Option<SequenceNumber>,
@@ -53,8 +53,8 @@ pub enum PageError {
     #[error("the GetRecords response is not UTF-8; read the page again")]
     Encoding(#[source] std::str::Utf8Error),
     /// Broken JSON, or no `Records`.
-    #[error("the GetRecords response is not a JSON object with Records; read the page again")]
-    Malformed(#[source] serde_json::Error),
+    #[error("the GetRecords response is not a JSON object with Records; read the page again: {0}")]
+    Malformed(String),
 }
 
 /// Decodes the body of a successful GetRecords response.
@@ -65,7 +65,8 @@ pub fn parse_page(body: &[u8]) -> Result<Page<'_>, PageError> {
     if let Ok(RawPage { records, next_iterator }) = serde_json::from_str::<RawPage<'_, Decoded<'_>>>(text) {
         return Ok(Page { records, next_iterator });
     }
-    let RawPage { records, next_iterator }: OpenPage<'_> = serde_json::from_str(text).map_err(PageError::Malformed)?;
+    let RawPage { records, next_iterator }: OpenPage<'_> =
+        serde_json::from_str(text).map_err(|error| PageError::Malformed(fault::of_json(&error)))?;
     let records = records.into_iter().map(|raw| parse_record(raw.get())).collect();
     Ok(Page { records, next_iterator })
 }
@@ -76,7 +77,7 @@ pub fn parse_record(raw: &str) -> Decoded<'_> {
         Ok(record) => record,
         Err(error) => {
             let (event_id, sequence) = identity(raw);
-            Decoded::Poison(Poison { raw, reason: error.to_string(), sequence, event_id })
+            Decoded::Poison(Poison { raw, reason: fault::of_json(&error), sequence, event_id })
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::push_string;
@@ -95,12 +95,16 @@ pub(super) fn value_of(text: &str, source: AttributeType) -> Result<Value<'_>, s
         | AttributeType::Bool
         | AttributeType::Null
         | AttributeType::L
-        | AttributeType::M => nested_value(text),
+        | AttributeType::M => nested_value(text, DEEPEST),
     }
 }
 
-/// Numbers are taken as their text: serde_json would round them to what `f64` holds.
-fn nested_value(text: &str) -> Result<Value<'_>, serde_json::Error> {
+/// How deep plain text may nest. DynamoDB nests 32 levels; serde_json's own limit does not reach what is taken as its text.
+const DEEPEST: usize = 128;
+
+/// Numbers are taken as their text: serde_json would round them to what `f64` holds. `levels`: how many more there may be.
+fn nested_value(text: &str, levels: usize) -> Result<Value<'_>, serde_json::Error> {
+    let Some(below) = levels.checked_sub(1) else { return Err(serde_json::Error::custom("it nests deeper than any item does")) };
     let text = text.trim_ascii();
     Ok(match text.as_bytes().first() {
         Some(b'"') => Value::S(serde_json::from_str::<Text<'_>>(text)?.0),
@@ -111,13 +115,13 @@ fn nested_value(text: &str) -> Result<Value<'_>, serde_json::Error> {
         }
         Some(b'[') => {
             let values = serde_json::from_str::<Vec<&RawValue>>(text)?;
-            Value::L(values.into_iter().map(|value| nested_value(value.get())).collect::<Result<_, _>>()?)
+            Value::L(values.into_iter().map(|value| nested_value(value.get(), below)).collect::<Result<_, _>>()?)
         }
         Some(b'{') => {
             let mut reader = serde_json::Deserializer::from_str(text);
             let members = reader.deserialize_map(Members)?;
             reader.end()?;
-            let values = members.into_iter().map(|(name, value)| Ok((name, nested_value(value.get())?)));
+            let values = members.into_iter().map(|(name, value)| Ok((name, nested_value(value.get(), below)?)));
             Value::M(Item(values.collect::<Result<_, serde_json::Error>>()?))
         }
         _ => Value::N(serde_json::from_str::<&RawValue>(text)?.get().into()),
@@ -185,6 +189,16 @@ mod tests {
         ] {
             let item = value(typed);
             assert_eq!(plain_json(item_from_json(&item).unwrap().get("v").unwrap()), None, "{typed}");
+        }
+    }
+
+    #[test]
+    fn text_that_nests_without_end_is_an_error() {
+        for (open, close, source) in [("[", "]", AttributeType::L), ("{\"a\":", "}", AttributeType::M)] {
+            let nested = |levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
+            assert!(value_of(&nested(DEEPEST - 1), source).is_ok());
+            assert!(value_of(&nested(DEEPEST), source).is_err());
+            assert!(value_of(&nested(200_000), source).is_err());
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::SequenceNumber;
+use super::fault::shown;
 use super::sequence::WIDTH as STREAM_WIDTH;
 
 /// Digits of a Kinesis sequence number as the service spells it; the longest that a position holds.
@@ -35,7 +36,7 @@ impl Position {
     pub fn new(sequence: &str, sub: u32) -> Result<Self, InvalidPosition> {
         let digits = sequence.as_bytes();
         if digits.is_empty() || digits.len() > WIDTH || !digits.iter().all(u8::is_ascii_digit) || sub >= MOST_SUBS {
-            return Err(InvalidPosition(sequence.to_owned()));
+            return Err(InvalidPosition(shown(sequence)));
         }
         let mut padded = [b'0'; WIDTH];
         padded[WIDTH - digits.len()..].copy_from_slice(digits);
@@ -82,7 +83,7 @@ impl FromStr for Position {
     type Err = InvalidPosition;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidPosition(text.to_owned());
+        let invalid = || InvalidPosition(shown(text));
         if text.len() != WIDTH + SUB_WIDTH {
             return if text.len() <= STREAM_WIDTH { Self::new(text, 0) } else { Err(invalid()) };
         }

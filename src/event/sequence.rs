@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::fault::shown;
+
 /// Digits of the longest sequence number that DynamoDB Streams documents, and the width of `cdc_sequence`.
 pub(super) const WIDTH: usize = 40;
 
@@ -38,7 +40,7 @@ impl FromStr for SequenceNumber {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.is_empty() || text.len() > WIDTH || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(InvalidSequence(text.to_owned()));
+            return Err(InvalidSequence(shown(text)));
         }
         let mut digits = [b'0'; WIDTH];
         digits[WIDTH - text.len()..].copy_from_slice(text.as_bytes());

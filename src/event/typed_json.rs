@@ -142,6 +142,9 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
+/// Characters of the longest tags of a typed value, BOOL and NULL.
+const LONGEST_TAG: usize = 4;
+
 /// The one key of a typed value.
 #[derive(Clone, Copy)]
 enum Tag {
@@ -180,7 +183,9 @@ impl<'de> Deserialize<'de> for Tag {
                     "BS" => Tag::Bs,
                     "L" => Tag::L,
                     "M" => Tag::M,
-                    other => return Err(E::custom(format_args!("unknown attribute type '{other}'"))),
+                    // Anything longer is no type of a later version of the API, but may be a value that stands in the wrong place.
+                    other if other.len() <= LONGEST_TAG => return Err(E::custom(format_args!("unknown attribute type '{other}'"))),
+                    _ => return Err(E::custom("what stands in the place of an attribute type is none")),
                 })
             }
         }
@@ -244,12 +249,26 @@ impl<'de> Deserialize<'de> for Item<'de> {
                 while let Some(Text(name)) = map.next_key()? {
                     attributes.push((name, map.next_value()?));
                 }
+                if any_twice(&attributes) {
+                    return Err(de::Error::custom("an attribute is given twice, so that its value is uncertain"));
+                }
                 Ok(Item(attributes))
             }
         }
 
         deserializer.deserialize_map(ItemVisitor)
     }
+}
+
+/// Whether two attributes have one name. Items of a usual size are compared as they stand: most names differ in their length already.
+fn any_twice(attributes: &[(Cow<'_, str>, Value<'_>)]) -> bool {
+    const FEW: usize = 16;
+    if attributes.len() <= FEW {
+        return attributes.iter().enumerate().any(|(at, (name, _))| attributes[..at].iter().any(|(other, _)| other == name));
+    }
+    let mut names: Vec<&str> = attributes.iter().map(|(name, _)| name.as_ref()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 #[cfg(test)]
@@ -285,6 +304,9 @@ mod tests {
             (r#"{"a":{"NULL":false}}"#, "NULL is false"),
             (r#"{"a":{"N":1}}"#, "expected a string"),
             (r#"{"a":"plain"}"#, "expected an attribute value"),
+            (r#"{"a":{"a@b.c":"x"}}"#, "in the place of an attribute type"),
+            (r#"{"a":{"S":"1"},"b":{"S":"1"},"a":{"S":"2"}}"#, "is given twice"),
+            (r#"{"a":{"M":{"b":{"S":"1"},"b":{"S":"1"}}}}"#, "is given twice"),
         ] {
             let error = item_from_json(json).unwrap_err().to_string();
             assert!(error.contains(reason), "{json}: {error}");

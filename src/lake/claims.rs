@@ -10,13 +10,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use tokio_util::sync::CancellationToken;
 
 use super::Lake;
 use super::error::{LakeError, Problem};
 use super::layout::HourPartition;
+use crate::digest::sha256_hex;
+use crate::event::fault::shown;
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::retry::{RetryPolicy, retry};
 
@@ -30,7 +31,7 @@ impl Lake {
             Some(_) => Cow::Borrowed(&event.event_id),
             None => Cow::Owned(Position::from(event.sequence).padded()),
         };
-        let location = self.layout.claim(day, &ShardId::new(event.shard.as_ref()), &identity);
+        let location = self.layout.claim(day, &ShardId::new(bounded(&event.shard)), &bounded(&identity));
         let payload = PutPayload::from(Bytes::copy_from_slice(line));
         let store = || async {
             let stored = self.store.store.put(&location, payload.clone()).await;
@@ -47,8 +48,8 @@ impl Lake {
     ///
     /// A claim that is gone is [`Problem::Missing`]; a store that does not answer is [`Problem::Unreachable`], after retries.
     pub async fn read_claim(&self, location: &str) -> Result<Bytes, LakeError> {
-        let Some(location) = self.claim_at(location) else {
-            return Err(LakeError::new("follow a claim check", Problem::NotAClaim(location.to_owned())));
+        let Some(location) = self.layout.parse_claim(location) else {
+            return Err(LakeError::new("follow a claim check", Problem::NotAClaim(shown(location))));
         };
         let read = || async {
             let bytes = async { self.store.store.get(&location).await?.bytes().await };
@@ -56,15 +57,15 @@ impl Lake {
         };
         retry(RetryPolicy::COMMIT, &CancellationToken::new(), read).await
     }
+}
 
-    /// The object that a pointer names, if it is a place for claims of this table, spelled as it would be written.
-    fn claim_at(&self, location: &str) -> Option<Path> {
-        let claims = self.layout.claims();
-        let whole = format!("{}/{location}", self.layout.root());
-        // Refuses empty segments, `.` and `..`.
-        let path = Path::parse(&whole).ok().filter(|path| path.as_ref() == whole)?;
-        (path.prefix_matches(&claims) && path.parts_count() > claims.parts_count()).then_some(path)
-    }
+/// A name that every store takes. The deliver stage knows shards and event ids from lines that anybody may have written.
+fn bounded(name: &str) -> Cow<'_, str> {
+    // Escapes make three characters of one, and two names have to fit into 255.
+    const LONGEST: usize = 40;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-:".contains(&byte);
+    let fits = name.len() <= LONGEST || (name.len() <= 3 * LONGEST && name.bytes().all(is_plain));
+    if fits { Cow::Borrowed(name) } else { Cow::Owned(sha256_hex(name)) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::route::RouteError;
 
 /// An operation on the lake failed, after the store's own retries.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing}: {problem}")]
+#[error("{doing}: {problem}{}", request(.source.as_deref()))]
 pub struct LakeError {
     /// What was being done, such as `create s3://bucket/orders/…`.
     pub doing: String,
@@ -125,6 +125,19 @@ const CODES: [(&str, Problem); 11] = [
     ("AccessDenied", Problem::Denied),
 ];
 
+/// The id of a request that S3 refused, which AWS asks for whenever it is asked for help. The store keeps the reply in its message only.
+fn request(source: Option<&(dyn Error + Send + Sync + 'static)>) -> String {
+    let mut cause: Option<&(dyn Error + 'static)> = source.map(|source| source as _);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if let Some((id, _)) = text.split_once("<RequestId>").and_then(|(_, rest)| rest.split_once("</RequestId>")) {
+            return format!(" (request {id})");
+        }
+        cause = error.source();
+    }
+    String::new()
+}
+
 fn diagnose(error: &object_store::Error) -> Problem {
     let text = error.to_string();
     if let Some((_, problem)) = CODES.iter().find(|(code, _)| text.contains(code)) {
@@ -200,6 +213,15 @@ mod tests {
         assert_eq!(diagnose(&missing), Problem::Missing);
         let denied = object_store::Error::PermissionDenied { path: "k".into(), source: Box::new(reply("ExpiredToken")) };
         assert_eq!(diagnose(&denied), Problem::Credentials);
+    }
+
+    #[test]
+    fn a_refused_request_is_told_by_its_id() {
+        let reply =
+            "Server returned non-2xx status code: 403: <Error><Code>AccessDenied</Code><RequestId>4442587FB7D0A2F9</RequestId></Error>";
+        let denied = object_store::Error::PermissionDenied { path: "k".into(), source: Box::new(std::io::Error::other(reply)) };
+        let error = LakeError::from_store("create x", denied).to_string();
+        assert!(error.starts_with("create x: permission denied") && error.ends_with(" (request 4442587FB7D0A2F9)"), "{error}");
     }
 
     #[test]

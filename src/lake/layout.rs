@@ -26,6 +26,10 @@ use crate::event::{Position, ShardId};
 
 /// What the folder of an item's quarantined records begins with.
 const ITEM: &str = "key=";
+/// The folder of claims.
+const CLAIMS: &str = "claims";
+/// No file system takes a longer name in a folder.
+const LONGEST_NAME: usize = 255;
 
 /// How rows are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -233,12 +237,22 @@ impl Layout {
 
     /// The folder of changes that are too large for the stream.
     pub fn claims(&self) -> Path {
-        self.below("claims")
+        self.below(CLAIMS)
     }
 
     /// A change that is too large for the stream, whole: by its position in the table's stream, or by its event id where it has none.
     pub fn claim(&self, day_of: HourPartition, shard: &ShardId, identity: &str) -> Path {
-        self.below(&format!("claims/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
+        self.below(&format!("{CLAIMS}/{}/{}-{}.json", day_of.day(), encode(shard.as_str(), false), encode(identity, false)))
+    }
+
+    /// The claim at a location below the table's folder, if the location is spelled as [`claim`](Self::claim) writes it. Anything else may lead out of
+    /// the folder, or be a name that a store takes offence at whenever it is asked for.
+    pub(super) fn parse_claim(&self, location: &str) -> Option<Path> {
+        let [folder, day, file] = *location.split('/').collect::<Vec<_>>() else { return None };
+        let stem = file.strip_suffix(".json").filter(|stem| !stem.is_empty() && file.len() <= LONGEST_NAME)?;
+        let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.%".contains(&byte);
+        let is_claim = folder == CLAIMS && HourPartition::parse(day, "hr=00").is_some() && stem.bytes().all(is_encoded);
+        is_claim.then(|| self.below(location))
     }
 
     fn below(&self, name: &str) -> Path {
@@ -271,8 +285,12 @@ fn encode(text: &str, dots: bool) -> String {
     if out.is_empty() { "%".to_owned() } else { out }
 }
 
-/// The inverse of [`encode`] without `dots`; `None` for a text that it does not write.
+/// The inverse of [`encode`] without `dots`; `None` for a text that it does not write: each name has one spelling.
 fn decode(text: &str) -> Option<String> {
+    unescape(text).filter(|name| encode(name, false) == text)
+}
+
+fn unescape(text: &str) -> Option<String> {
     if text == "%" {
         return Some(String::new());
     }
@@ -376,6 +394,8 @@ mod tests {
             format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/s-{position}.orc"),
             format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/{position}.parquet"),
             "data/raw/sales.orders/changes/dt=2026-11-21/hr=03/s-17.parquet".to_owned(),
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/%73-{position}.parquet"),
+            format!("data/raw/sales.orders/changes/dt=2026-11-21/hr=03/a b-{position}.parquet"),
             format!("data/raw/sales.orders.old/changes/dt=2026-11-21/hr=03/s-{position}.parquet"),
             format!("data/raw/sales.orders/quarantine/dt=2026-11-21/hr=03/s-{position}.parquet"),
         ] {

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::source::{Cursor, Row, RowPage, SourceError};
-use crate::event::{Item, item_from_json};
+use crate::event::{Item, fault, item_from_json};
 
 /// A response of Scan or Query.
 pub(super) struct ItemsPage {
@@ -60,14 +60,14 @@ impl ItemsPage {
     }
 
     fn text(&self) -> Result<&str, SourceError> {
-        std::str::from_utf8(&self.body).map_err(|error| self.unreadable(&error))
+        std::str::from_utf8(&self.body).map_err(|error| self.unreadable(&error.to_string()))
     }
 
     /// Nothing was consumed: reading the page again may help.
-    fn unreadable(&self, error: &dyn std::error::Error) -> SourceError {
+    fn unreadable(&self, problem: &str) -> SourceError {
         SourceError::Unavailable {
             doing: format!("read a page of {}", self.operation),
-            problem: format!("the response is not what {} answers: {error}", self.operation),
+            problem: format!("the response is not what {} answers: {problem}", self.operation),
         }
     }
 
@@ -88,11 +88,11 @@ impl RowPage for ItemsPage {
             self.rest.get_or_init(|| rest(body.last, body.consumed));
             return Ok(body.items.0.into_iter().map(Row::Item).collect());
         }
-        let body: Body<'_, Apart<'_>> = serde_json::from_str(text).map_err(|error| self.unreadable(&error))?;
+        let body: Body<'_, Apart<'_>> = serde_json::from_str(text).map_err(|error| self.unreadable(&fault::of_json(&error)))?;
         self.rest.get_or_init(|| rest(body.last, body.consumed));
         let rows = body.items.0.into_iter().map(|raw| match item_from_json(raw.get()) {
             Ok(item) => Row::Item(item),
-            Err(error) => Row::Poison { raw: Cow::Borrowed(raw.get()), reason: error.to_string() },
+            Err(error) => Row::Poison { raw: Cow::Borrowed(raw.get()), reason: fault::of_json(&error) },
         });
         Ok(rows.collect())
     }

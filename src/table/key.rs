@@ -41,7 +41,8 @@ impl Key {
             }
             Some(Value::S(text) | Value::B(text)) => Ok(text.to_string()),
             Some(Value::N(digits)) => {
-                number::canonical(digits).map(std::borrow::Cow::into_owned).map_err(|error| wrong(&key.attribute, error.to_string()))
+                let problem = || "it is no number that DynamoDB can hold".to_owned();
+                number::canonical(digits).map(std::borrow::Cow::into_owned).map_err(|_| wrong(&key.attribute, problem()))
             }
             Some(value) => Err(wrong(&key.attribute, format!("{} cannot be a key", value.attribute_type()))),
             None => Err(wrong(&key.attribute, "the item has no such attribute".to_owned())),

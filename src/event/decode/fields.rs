@@ -8,6 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor}
 use serde_json::value::RawValue;
 
 use super::Decoded;
+use crate::event::fault::shown;
 use crate::event::typed_json::Text;
 use crate::event::{Item, Operation, SequenceNumber, StreamRecord};
 
@@ -91,8 +92,8 @@ impl<'de, R: Deserialize<'de>> Deserialize<'de> for RawPage<'de, R> {
                 let (mut records, mut next_iterator) = (None, None);
                 while let Some(member) = map.next_key()? {
                     match member {
-                        PageMember::Records => records = Some(map.next_value()?),
-                        PageMember::Next => next_iterator = optional_text(&mut map)?,
+                        PageMember::Records => once(&mut records, Some(map.next_value()?), "Records")?,
+                        PageMember::Next => once(&mut next_iterator, optional_text(&mut map)?, "NextShardIterator")?,
                         PageMember::Other => skip(&mut map)?,
                     }
                 }
@@ -111,7 +112,7 @@ struct Parts<'a> {
     event_id: Option<Cow<'a, str>>,
     event_name: Option<Cow<'a, str>>,
     change: Option<Change<'a>>,
-    by_ttl: bool,
+    identity: Option<Identity>,
 }
 
 /// The member `dynamodb` of a record.
@@ -129,6 +130,9 @@ impl<'a> Parts<'a> {
         let change = self.change.ok_or("the record has no dynamodb member")?;
         let event_name = self.event_name.ok_or("the record has no eventName")?;
         let operation = operation(&event_name, &change)?;
+        if change.new_image.is_some() && operation == Operation::Remove {
+            return Err("REMOVE with a NewImage: nothing is left of an item that was removed".to_owned());
+        }
         if change.new_image.is_none() && operation != Operation::Remove {
             return Err(format!("{event_name} without a NewImage: the stream's view type must be NEW_AND_OLD_IMAGES"));
         }
@@ -140,7 +144,7 @@ impl<'a> Parts<'a> {
             keys: change.keys.filter(|keys| !keys.0.is_empty()).ok_or("the record has no Keys")?,
             new_image: change.new_image,
             old_image: change.old_image,
-            ttl_delete: self.by_ttl && operation == Operation::Remove,
+            ttl_delete: self.identity.is_some_and(|identity| identity.is_ttl) && operation == Operation::Remove,
         })
     }
 }
@@ -150,7 +154,7 @@ fn operation(event_name: &str, change: &Change<'_>) -> Result<Operation, String>
         ("INSERT", ..) | (UNKNOWN_OPERATION, Some(_), None) => Ok(Operation::Insert),
         ("MODIFY", ..) | (UNKNOWN_OPERATION, Some(_), Some(_)) => Ok(Operation::Modify),
         ("REMOVE", ..) | (UNKNOWN_OPERATION, None, Some(_)) => Ok(Operation::Remove),
-        _ => Err(format!("unknown eventName '{event_name}'")),
+        _ => Err(format!("unknown eventName '{}'", shown(event_name))),
     }
 }
 
@@ -169,10 +173,10 @@ impl<'de> Deserialize<'de> for Decoded<'de> {
                 let mut parts = Parts::default();
                 while let Some(member) = map.next_key()? {
                     match member {
-                        RecordMember::Id => parts.event_id = optional_text(&mut map)?,
-                        RecordMember::Name => parts.event_name = optional_text(&mut map)?,
-                        RecordMember::Change => parts.change = map.next_value()?,
-                        RecordMember::Identity => parts.by_ttl = map.next_value::<Option<Identity>>()?.is_some_and(|id| id.is_ttl),
+                        RecordMember::Id => once(&mut parts.event_id, optional_text(&mut map)?, "eventID")?,
+                        RecordMember::Name => once(&mut parts.event_name, optional_text(&mut map)?, "eventName")?,
+                        RecordMember::Change => once(&mut parts.change, map.next_value()?, "dynamodb")?,
+                        RecordMember::Identity => once(&mut parts.identity, map.next_value()?, "userIdentity")?,
                         RecordMember::Other => skip(&mut map)?,
                     }
                 }
@@ -199,13 +203,17 @@ impl<'de> Deserialize<'de> for Change<'de> {
                 let mut change = Change::default();
                 while let Some(member) = map.next_key()? {
                     match member {
-                        ChangeMember::Created => change.created = map.next_value::<Option<EpochSeconds>>()?.map(|EpochSeconds(s)| s),
-                        ChangeMember::Keys => change.keys = map.next_value()?,
-                        ChangeMember::New => change.new_image = map.next_value()?,
-                        ChangeMember::Old => change.old_image = map.next_value()?,
+                        ChangeMember::Created => {
+                            let created = map.next_value::<Option<EpochSeconds>>()?.map(|EpochSeconds(seconds)| seconds);
+                            once(&mut change.created, created, "ApproximateCreationDateTime")?;
+                        }
+                        ChangeMember::Keys => once(&mut change.keys, map.next_value()?, "Keys")?,
+                        ChangeMember::New => once(&mut change.new_image, map.next_value()?, "NewImage")?,
+                        ChangeMember::Old => once(&mut change.old_image, map.next_value()?, "OldImage")?,
                         ChangeMember::Sequence => {
                             let digits = optional_text(&mut map)?;
-                            change.sequence = digits.map(|digits| digits.parse().map_err(de::Error::custom)).transpose()?;
+                            let sequence = digits.map(|digits| digits.parse().map_err(de::Error::custom)).transpose()?;
+                            once(&mut change.sequence, sequence, "SequenceNumber")?;
                         }
                         ChangeMember::Other => skip(&mut map)?,
                     }
@@ -284,6 +292,18 @@ impl<'de> Deserialize<'de> for EpochSeconds {
         }
 
         deserializer.deserialize_any(SecondsVisitor)
+    }
+}
+
+/// A member that is given twice says nothing for certain. A null is none.
+fn once<T, E: de::Error>(slot: &mut Option<T>, value: Option<T>, member: &'static str) -> Result<(), E> {
+    match value {
+        Some(_) if slot.is_some() => Err(E::duplicate_field(member)),
+        Some(value) => {
+            *slot = Some(value);
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

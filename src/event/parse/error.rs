@@ -2,9 +2,6 @@
 
 use std::str::Utf8Error;
 
-/// Characters of a name that an error shows. Names come from the line, which may be anything.
-const SHOWN: usize = 64;
-
 /// The line is not a change event of the table. It is to be quarantined; the message names the member and holds no value of it.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
@@ -82,14 +79,6 @@ pub enum ParseError {
         /// The member.
         member: String,
     },
-}
-
-/// The name as an error shows it.
-pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
 }
 
 /// The kind of a JSON value, told by how it begins.

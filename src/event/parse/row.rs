@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use super::cell::{boolean, cell, expected, expected_text, text, text_of};
-use super::error::{kind_of, shown};
+use super::error::kind_of;
 use super::{ParseError, Parsed, Pointer};
 use crate::contract::{Column, TableSchema};
 use crate::event::encode::{OLD_PREFIX, SNAPSHOT_END, SnapshotEnd, TIME_PLACES};
+use crate::event::fault::shown;
 use crate::event::typed_json::Text;
 use crate::event::{Cell, ChangeEvent, Operation, SequenceNumber, Side, instant};
 
@@ -259,9 +260,12 @@ fn hash_range(text: &str) -> Option<(u128, u128)> {
     (range.0 <= range.1 && format!("{}-{}", range.0, range.1) == text).then_some(range)
 }
 
+/// Bytes of the longest key of S3.
+const LONGEST_KEY: usize = 1024;
+
 /// Whether a location is one below the folder that it is relative to, however it is joined to that.
 fn stays_below(location: &str) -> bool {
-    !location.contains('\\') && location.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    location.len() <= LONGEST_KEY && !location.contains('\\') && location.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn metadata<T>(slot: &mut Option<T>, member: &'static str, raw: &str, expected: &'static str, value: Option<T>) -> Result<(), ParseError> {

@@ -208,7 +208,8 @@ impl Ledger {
         let own = self.held_by(id);
         let blocked = self.accounts.get(&id).is_some_and(|account| account.blocked);
         // Beyond its part, who is blocked waits for its own target and leaves the pool to others.
-        if own > 0 && (blocked && own.saturating_add(need) > self.part() || self.is_oversize(own.saturating_add(need)) || self.is_asked(id)) {
+        if own > 0 && (blocked && own.saturating_add(need) > self.part() || self.is_oversize(own.saturating_add(need)) || self.is_asked(id))
+        {
             return Remedy::Give;
         }
         let (missing, floor) = if self.is_oversize(need) {

@@ -120,7 +120,8 @@ pub(super) fn parse_files(text: &[u8], summary: &Summary, keys: &Keys) -> Result
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |problem: String| format!("line {}: {problem}", number + 1);
         let raw: RawFile = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-        items = items.saturating_add(raw.item_count);
+        let too_many = || wrong("its files have more items together than can be counted".to_owned());
+        items = items.checked_add(raw.item_count).ok_or_else(too_many)?;
         if raw.item_count > 0 {
             let checksum = file_checksum(&raw, summary).map_err(wrong)?;
             files.push(DataFile { location: keys.locate(&raw.data_file_s3_key).map_err(wrong)?, items: raw.item_count, checksum });

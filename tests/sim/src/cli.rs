@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "runner")]
+mod corpus;
 mod load;
 mod serve;
 #[cfg(feature = "runner")]
@@ -28,6 +30,9 @@ enum Command {
     /// Plays the history of one seed and prints what happened.
     #[cfg(feature = "runner")]
     Replay(soak::ReplayArgs),
+    /// Writes what fuzz programs begin with.
+    #[cfg(feature = "runner")]
+    Corpus(corpus::CorpusArgs),
 }
 
 impl Cli {
@@ -40,6 +45,8 @@ impl Cli {
             Command::Soak(args) => soak::soak(&args),
             #[cfg(feature = "runner")]
             Command::Replay(args) => soak::replay(&args),
+            #[cfg(feature = "runner")]
+            Command::Corpus(args) => corpus::write(&args).map(|()| ExitCode::SUCCESS),
         }
     }
 }

@@ -6,8 +6,11 @@
 //! retries are jittered, `select!` has no order, and sockets are real. A violation that needs a rare interleaving may take a few replays to show
 //! again.
 
+pub mod corpus;
 pub mod coverage;
 pub mod idle;
+pub mod marks;
+pub mod poison;
 pub mod scenario;
 pub mod snapshots;
 pub mod soak;
@@ -15,6 +18,7 @@ pub mod soak;
 mod history;
 mod logs;
 mod service;
+mod short;
 mod worker;
 
 use std::time::Duration;

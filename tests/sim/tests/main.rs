@@ -11,6 +11,8 @@ mod invariants;
 #[cfg(feature = "runner")]
 mod lease_cost;
 #[cfg(feature = "runner")]
+mod logs;
+#[cfg(feature = "runner")]
 mod mutants;
 mod simulator;
 #[cfg(feature = "runner")]

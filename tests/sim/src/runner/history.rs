@@ -11,7 +11,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::scenario::{KinesisMakeUp, Scenario, TableMakeUp};
-use super::{BUCKET, DELIVER_LEASES, LEASES, TABLE};
+use super::{BUCKET, DELIVER_LEASES, LEASES, TABLE, marks};
 use crate::call::Quirks;
 use crate::check::ledger::{Checkpoint, Lease};
 use crate::cloud::Cloud;
@@ -19,8 +19,17 @@ use crate::dynamodb::Tables;
 use crate::item::{AttributeValue, Item};
 use crate::journal::Event;
 
-/// Texts that have broken encoders before.
-const TEXTS: [&str; 8] = ["", "plain", "Grüße", "\"quoted\"", "back\\slash", "two\nlines", "\u{0}\u{1f}", "𝄞 clef"];
+/// Texts that have broken encoders before. Each that is not empty bears a mark (see [`marks`](super::marks)).
+const TEXTS: [&str; 8] = [
+    "",
+    "payload-7f3a plain",
+    "Grüße payload-7f3a",
+    "\"payload-7f3a quoted\"",
+    "back\\payload-7f3a\\slash",
+    "two\npayload-7f3a\nlines",
+    "\u{0}payload-7f3a\u{1f}",
+    "𝄞 clef payload-7f3a",
+];
 
 /// Plays the services' part.
 #[derive(Debug)]
@@ -212,9 +221,9 @@ impl History {
 
     fn key(&mut self) -> Item {
         let number = self.rng.usize(0..self.make_up.items);
-        let mut key = Item::from([("id".to_owned(), AttributeValue::S(format!("order {}", number / 2)))]);
+        let mut key = Item::from([("id".to_owned(), AttributeValue::S(format!("{} order {}", marks::TEXT, number / 2)))]);
         if self.make_up.sorted {
-            key.insert("line".to_owned(), AttributeValue::N((number % 2).to_string()));
+            key.insert("line".to_owned(), AttributeValue::N(format!("{}{}", marks::NUMBER, number % 2)));
         }
         key
     }
@@ -245,10 +254,10 @@ fn attribute(rng: &mut Rng, now: i64) -> (String, AttributeValue) {
     let (name, value) = match rng.u8(0..11) {
         0 => ("product_name", S(first)),
         1 => ("quantity", N(number(rng))),
-        2 => ("blob", B("AAECAwQ=".to_owned())),
+        2 => ("blob", B(format!("{}AAECAwQ=", marks::BASE64))),
         3 => ("tags", SS(vec![format!("a{first}"), format!("b{second}")])),
         4 => ("sizes", NS(vec![rng.u32(1..1000).to_string(), "-0.5".to_owned()])),
-        5 => ("parts", BS(vec!["AA==".to_owned(), "AQ==".to_owned()])),
+        5 => ("parts", BS(vec!["AA==".to_owned(), format!("{}AQ==", marks::BASE64)])),
         6 => ("address", M(Item::from([("city".to_owned(), S(first)), ("zip".to_owned(), N(number(rng)))]))),
         7 => ("lines", L(vec![S(second), N(number(rng)), L(Vec::new()), NULL(true)])),
         8 => ("paid", BOOL(rng.bool())),
@@ -262,6 +271,9 @@ fn attribute(rng: &mut Rng, now: i64) -> (String, AttributeValue) {
 fn number(rng: &mut Rng) -> String {
     let mut digits: String =
         std::iter::once(rng.u8(1..10)).chain((0..rng.usize(0..37)).map(|_| rng.u8(0..10))).map(|digit| char::from(b'0' + digit)).collect();
+    if digits.len() > marks::NUMBER.len() {
+        digits.replace_range(..marks::NUMBER.len(), marks::NUMBER);
+    }
     if rng.bool() {
         digits.push(char::from(b'1' + rng.u8(0..9)));
         let point = rng.usize(1..digits.len());

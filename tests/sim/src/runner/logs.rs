@@ -4,16 +4,24 @@ use std::io;
 
 use tracing::Level;
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt, registry};
 
 use crate::cloud::Cloud;
 use crate::journal::Event;
 
-/// From now on, and until the guard is dropped, what is logged on this thread goes into the journal.
+/// From now on, and until the guard is dropped, what is logged on this thread goes into the journal: the service's own events from `level` on, and
+/// warnings of the crates that it uses, as in the command line. With TRACE, they tell what they do as well, from DEBUG on. (Below that, the SDK and the
+/// HTTP client log what goes over the wire.)
 pub(super) fn into_journal(cloud: &Cloud, level: Level) -> DefaultGuard {
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).without_time().with_writer(ToJournal(cloud.clone())).finish();
-    tracing::subscriber::set_default(subscriber)
+    let others = if level == Level::TRACE { Level::DEBUG } else { Level::WARN };
+    // The last one is the simulator's own side of S3, which logs whole requests.
+    let wanted = Targets::new().with_default(others).with_target("headwater", level).with_target("s3s", Level::WARN);
+    let lines = fmt::layer().with_ansi(false).without_time().with_writer(ToJournal(cloud.clone())).with_filter(wanted);
+    registry().with(lines).set_default()
 }
 
 /// Writes each event of the log as an entry.

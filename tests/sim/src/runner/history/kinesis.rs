@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::super::KINESIS;
 use super::super::scenario::KinesisMakeUp;
+use super::super::{KINESIS, marks};
 use super::History;
 use crate::item::AttributeValue;
 
@@ -63,7 +63,7 @@ impl History {
     /// Writes an item whose change does not fit into a record.
     pub(in super::super) fn write_large(&mut self) -> anyhow::Result<()> {
         let mut item = self.key();
-        item.insert("large".to_owned(), AttributeValue::S("\u{1}".repeat(LARGE)));
+        item.insert("large".to_owned(), AttributeValue::S(format!("{}{}", marks::TEXT, "\u{1}".repeat(LARGE))));
         let now = self.cloud.clock.now();
         let state = &mut *self.cloud.state();
         state
