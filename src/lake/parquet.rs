@@ -86,7 +86,7 @@ impl ParquetRun {
     /// By how much the event makes that more, at most.
     pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
         let encodes = self.is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
-        let encoder = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
+        let cost = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
         self.rows.growth(event) + encoder
     }
 
