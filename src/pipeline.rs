@@ -3,7 +3,6 @@
 mod error;
 mod parts;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,30 +11,20 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::{AwsError, Failure};
 use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
-use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
-use crate::consumer::{Consumer, ConsumerError, Context, Source, Totals, WatchedStage};
-use crate::contract::{Contract, ContractErrors, TableSchema};
+use crate::config::{DeliverTarget, RouteKind, Settings};
+use crate::consumer::{Consumer, ConsumerError, Totals, WatchedStage};
 use crate::deliver;
-use crate::event::AttributeType;
-use crate::lake::{Lake, LakeError, Origin};
-use crate::lease::Checkpoint;
-use crate::lease::table::LeaseTable;
-use crate::notify::{self, InvalidWebhook, Notifier, Rhythm, Sink};
-use crate::redrive::{Checkpoints, Redrive, StageRoute};
-use crate::retry::{RetryPolicy, retry};
+use crate::lake::{Lake, Origin};
+use crate::notify::Notifier;
+use crate::redrive::{Redrive, StageRoute};
+use crate::route::Route;
 use crate::route::budget::MemoryBudget;
 use crate::route::counters::RouteCounters;
-use crate::route::firehose::{FirehoseRoute, LONGEST_DELIVERY};
-use crate::route::kinesis::KinesisRoute;
-use crate::route::lake::LakeRoute;
-use crate::route::{Route, RouteError};
-use crate::snapshot::{self, Runner, TableReader, runner};
+use crate::snapshot::{self, Runner};
+use crate::stream::StreamApi;
 use crate::stream::dynamodb::TableStreams;
-use crate::stream::kinesis::KinesisStream;
-use crate::stream::{StreamApi, TableInfo, View};
 
 pub use error::StartError;
 use parts::{Parts, check_view, describe_table, owner, schema};

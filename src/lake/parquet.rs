@@ -87,7 +87,7 @@ impl ParquetRun {
     pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
         let encodes = self.is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
         let cost = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
-        self.rows.growth(event) + encoder
+        self.rows.growth(event) + cost
     }
 
     fn is_batch(&self, rows: usize, payload: usize) -> bool {

@@ -1,11 +1,9 @@
 //! The stages and what they are built from.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
@@ -13,23 +11,22 @@ use crate::aws::{AwsError, Failure};
 use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
 use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
-use crate::consumer::{Consumer, ConsumerError, Context, Source, Totals, WatchedStage};
-use crate::contract::{Contract, ContractErrors, TableSchema};
+use crate::consumer::{Consumer, Context, Source};
+use crate::contract::{Contract, TableSchema};
 use crate::deliver;
 use crate::event::AttributeType;
-use crate::lake::{Lake, LakeError, Origin};
+use crate::lake::Lake;
 use crate::lease::Checkpoint;
 use crate::lease::table::LeaseTable;
-use crate::notify::{self, InvalidWebhook, Notifier, Rhythm, Sink};
-use crate::redrive::{Checkpoints, Redrive, StageRoute};
+use crate::notify::{self, Notifier, Rhythm, Sink};
+use crate::redrive::Checkpoints;
 use crate::retry::{RetryPolicy, retry};
+use crate::route::Route;
 use crate::route::budget::MemoryBudget;
-use crate::route::counters::RouteCounters;
 use crate::route::firehose::{FirehoseRoute, LONGEST_DELIVERY};
 use crate::route::kinesis::KinesisRoute;
 use crate::route::lake::LakeRoute;
-use crate::route::{Route, RouteError};
-use crate::snapshot::{self, Runner, TableReader, runner};
+use crate::snapshot::{Runner, TableReader, runner};
 use crate::stream::dynamodb::TableStreams;
 use crate::stream::kinesis::KinesisStream;
 use crate::stream::{StreamApi, TableInfo, View};
