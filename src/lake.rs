@@ -101,7 +101,15 @@ impl Lake {
     /// Opens the lake on a store that is open already.
     pub async fn on(store: LakeStore, settings: LakeSettings, schema: Arc<TableSchema>) -> Result<Self, LakeError> {
         let layout = Layout::new(&store.prefix, &schema.table);
-        let lake = Self { arrow: arrow_schema(&schema), counters: LakeCounters::default(), uploads: Semaphore::new(UPLOADS_AT_ONCE), store, layout, settings, schema };
+        let lake = Self {
+            arrow: arrow_schema(&schema),
+            counters: LakeCounters::default(),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            store,
+            layout,
+            settings,
+            schema,
+        };
         lake.describe_itself().await?;
         Ok(lake)
     }

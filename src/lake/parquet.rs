@@ -34,8 +34,8 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// A page is compressed as a whole, and the compressor's memory grows with it.
 const PAGE_BYTES: usize = 256 << 10;
 
-/// What a column costs in the file besides its values: page headers, its part of the footer and of the schema there. As measured.
-const FILE_COLUMN_BYTES: usize = 1024;
+/// What a file has besides its columns: where it starts and ends, the contract.
+const FILE_BYTES: usize = 2 << 10;
 /// What a column's encoder occupies before its first value.
 const ENCODER_COLUMN_MEMORY: usize = 4096;
 
@@ -48,8 +48,6 @@ pub(super) struct ParquetRun {
     writer: Option<ArrowWriter<Vec<u8>>>,
     encoded: usize,
     encoder_memory: usize,
-    /// What a file has besides its values.
-    file_overhead: usize,
 }
 
 impl ParquetRun {
@@ -61,7 +59,6 @@ impl ParquetRun {
             writer: None,
             encoded: 0,
             encoder_memory: 0,
-            file_overhead: arrow.fields().len() * FILE_COLUMN_BYTES,
         })
     }
 
@@ -80,7 +77,7 @@ impl ParquetRun {
 
     /// What it occupies, open or closed: an object of a few rows is larger than they are, since each column has its part of the footer.
     pub(super) fn memory(&self) -> usize {
-        self.file_overhead + self.encoder_memory + self.rows.memory()
+        FILE_BYTES + self.encoder_memory + self.rows.memory()
     }
 
     /// By how much the event makes that more, at most.

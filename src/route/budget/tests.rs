@@ -146,9 +146,13 @@ async fn a_dropped_writer_gives_its_share_back_and_a_dropped_wait_its_place() {
     take(&one, 60).await;
     // Twenty more would fit the pool, but somebody was first.
     let mut first = Box::pin(two.admit(60));
-    assert!(!is_ready(async { _ = (&mut first).await; }));
+    assert!(!is_ready(async {
+        _ = (&mut first).await;
+    }));
     let mut second = Box::pin(three.admit(20));
-    assert!(!is_ready(async { _ = (&mut second).await; }));
+    assert!(!is_ready(async {
+        _ = (&mut second).await;
+    }));
     drop(first);
     assert_eq!(timeout(Duration::ZERO, second).await, Ok(Admission::Proceed));
     let (admission, ()) = tokio::join!(two.admit(60), async { drop(one) });
