@@ -64,7 +64,7 @@ impl ParquetRun {
 
     pub(super) fn append(&mut self, event: &ChangeEvent<'_>) -> Result<(), RowError> {
         self.rows.append(event)?;
-        if self.is_batch(self.rows.rows(), self.rows.payload()) {
+        if is_batch(self.rows.rows(), self.rows.payload()) {
             self.encode()?;
         }
         Ok(())
@@ -82,13 +82,9 @@ impl ParquetRun {
 
     /// By how much the event makes that more, at most.
     pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
-        let encodes = self.is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
-        let encoder = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
+        let is_full = is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
+        let encoder = if is_full && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
         self.rows.growth(event) + encoder
-    }
-
-    fn is_batch(&self, rows: usize, payload: usize) -> bool {
-        rows >= BATCH_ROWS || payload >= BATCH_BYTES
     }
 
     pub(super) fn finish(mut self, after: Position, last: Position) -> Result<Bytes, RowError> {
@@ -117,6 +113,11 @@ impl ParquetRun {
         self.encoder_memory = writer.inner().capacity() + writer.memory_size();
         Ok(writer)
     }
+}
+
+/// Whether so much is encoded, and waits no longer.
+fn is_batch(rows: usize, payload: usize) -> bool {
+    rows >= BATCH_ROWS || payload >= BATCH_BYTES
 }
 
 fn properties(schema: &TableSchema) -> Result<WriterProperties, RowError> {
