@@ -34,8 +34,8 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// A page is compressed as a whole, and the compressor's memory grows with it.
 const PAGE_BYTES: usize = 256 << 10;
 
-/// What a column costs in the file besides its values: page headers, its part of the footer and of the schema there. As measured.
-const FILE_COLUMN_BYTES: usize = 1024;
+/// What a file has besides its columns: where it starts and ends, the contract.
+const FILE_BYTES: usize = 2 << 10;
 /// What a column's encoder occupies before its first value.
 const ENCODER_COLUMN_MEMORY: usize = 4096;
 
@@ -48,8 +48,6 @@ pub(super) struct ParquetRun {
     writer: Option<ArrowWriter<Vec<u8>>>,
     encoded: usize,
     encoder_memory: usize,
-    /// What a file has besides its values.
-    file_overhead: usize,
 }
 
 impl ParquetRun {
@@ -61,13 +59,12 @@ impl ParquetRun {
             writer: None,
             encoded: 0,
             encoder_memory: 0,
-            file_overhead: arrow.fields().len() * FILE_COLUMN_BYTES,
         })
     }
 
     pub(super) fn append(&mut self, event: &ChangeEvent<'_>) -> Result<(), RowError> {
         self.rows.append(event)?;
-        if self.is_batch(self.rows.rows(), self.rows.payload()) {
+        if is_batch(self.rows.rows(), self.rows.payload()) {
             self.encode()?;
         }
         Ok(())
@@ -80,18 +77,14 @@ impl ParquetRun {
 
     /// What it occupies, open or closed: an object of a few rows is larger than they are, since each column has its part of the footer.
     pub(super) fn memory(&self) -> usize {
-        self.file_overhead + self.encoder_memory + self.rows.memory()
+        FILE_BYTES + self.encoder_memory + self.rows.memory()
     }
 
     /// By how much the event makes that more, at most.
     pub(super) fn growth(&self, event: &ChangeEvent<'_>) -> usize {
-        let encodes = self.is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
-        let cost = if encodes && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
-        self.rows.growth(event) + cost
-    }
-
-    fn is_batch(&self, rows: usize, payload: usize) -> bool {
-        rows >= BATCH_ROWS || payload >= BATCH_BYTES
+        let is_full = is_batch(self.rows.rows() + 1, self.rows.payload() + self.rows.payload_of(event));
+        let encoder = if is_full && self.writer.is_none() { self.arrow.fields().len() * ENCODER_COLUMN_MEMORY } else { 0 };
+        self.rows.growth(event) + encoder
     }
 
     pub(super) fn finish(mut self, after: Position, last: Position) -> Result<Bytes, RowError> {
@@ -120,6 +113,11 @@ impl ParquetRun {
         self.encoder_memory = writer.inner().capacity() + writer.memory_size();
         Ok(writer)
     }
+}
+
+/// Whether so much is encoded, and waits no longer.
+fn is_batch(rows: usize, payload: usize) -> bool {
+    rows >= BATCH_ROWS || payload >= BATCH_BYTES
 }
 
 fn properties(schema: &TableSchema) -> Result<WriterProperties, RowError> {

@@ -1,27 +1,29 @@
 //! The memory budget that all writers of a process share.
 //!
-//! A writer asks before it takes a change, for as much as the change will occupy, and what it was admitted counts as held at once. What all of
-//! them hold stays within the limit, whatever their number; one change alone may be larger. `ledger` has the rule, and why nobody starves by it.
+//! A writer asks before it takes a change, for as much as the change will occupy, and what it was admitted counts as held at once. What
+//! all of them hold stays within the limit, whatever their number; one change alone may be larger. `ledger` has the rule, and why nobody
+//! starves by it.
 //!
-//! Who finds no room waits in line. The largest writer that can give is asked to close its run, or to send; who waits and holds something itself gives
-//! that after [`PATIENCE`]. Who holds nothing waits for as long as it takes: for writers that are blocked by their target until that takes
-//! something, or until they give up and are dropped.
+//! Who finds no room waits in line. The largest writer that can give is asked to close its run, or to send; who waits and holds something
+//! itself gives that after [`PATIENCE`]. Who holds nothing waits for as long as it takes: for writers that are blocked by their target
+//! until that takes something, or until they give up and are dropped.
 //!
 //! # What is counted
 //!
-//! - Changes that were taken and are not durable: encoded lines with their bookkeeping ([`kinesis`](super::kinesis), [`firehose`](super::firehose)), open
-//!   runs with their columns and encoders, and closed ones until they are committed ([`lake`](super::lake)). An upload to the lake sends the closed run
-//!   itself, not a copy.
-//! - The bodies of calls to Kinesis and Firehose while they are on their way ([`Calls`]), in a quarter of the limit that is set aside for each of the two
-//!   that is in use.
+//! - Changes that were taken and are not durable: encoded lines with their bookkeeping ([`kinesis`](super::kinesis),
+//!   [`firehose`](super::firehose)), open runs with their columns and encoders, and closed ones until they are committed
+//!   ([`lake`](super::lake)). An upload to the lake sends the closed run itself, not a copy.
+//! - The bodies of calls to Kinesis and Firehose while they are on their way ([`Calls`]), in a quarter of the limit that is set aside for
+//!   each of the two that is in use.
 //!
 //! # What is not
 //!
-//! - Pages of the streams: at most 8 of the table's, each up to 1 MB of records and 4 MB or so as JSON, and 3 of Kinesis', of 2 MB or so as JSON unless
-//!   single records are large (up to 10 MiB). With what they are decoded to, that is about twice as much. 8 × 8 MB + 3 × 4 MB make 76 MB at the very
-//!   worst; pages that are full are the exception. The change that is being taken belongs to its page, and so does its line until it is admitted.
-//! - What encoding needs while it runs: a batch of rows once more, or the object once more when a run is closed. That takes no waiting, so there
-//!   are at most as many of them as there are threads.
+//! - Pages of the streams: at most 8 of the table's, each up to 1 MB of records and 4 MB or so as JSON, and 3 of Kinesis', of 2 MB or so
+//!   as JSON unless single records are large (up to 10 MiB). With what they are decoded to, that is about twice as much. 8 × 8 MB + 3 × 4
+//!   MB make 76 MB at the very worst; pages that are full are the exception. The change that is being taken belongs to its page, and so
+//!   does its line until it is admitted.
+//! - What encoding needs while it runs: a batch of rows once more, or the object once more when a run is closed. That takes no waiting,
+//!   so there are at most as many of them as there are threads.
 //! - A few KB of each shard that is read, and what the SDKs and the allocator keep for themselves.
 
 mod calls;

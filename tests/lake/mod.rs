@@ -6,5 +6,6 @@ mod conformance;
 mod failures;
 mod histories;
 mod pacing;
+mod pressure;
 pub(crate) mod s3;
 mod snapshots;

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::MemoryBudget;
 
 /// Calls of one route at once, however small. At 30 ms each they make a thousand a second.
-pub(super) const MOST_CALLS: usize = 32;
+pub(super) const MOST_CALLS: u32 = 32;
 /// Turns are counted in KiB.
 const UNIT: usize = 1 << 10;
 
@@ -48,7 +48,7 @@ impl Calls {
 
     /// Waits until a call may be made whose body occupies `bytes` at most. Cancel-safe.
     pub async fn turn(&self, bytes: usize) -> Turn<'_> {
-        let least = self.all.div_ceil(MOST_CALLS as u32);
+        let least = self.all.div_ceil(MOST_CALLS);
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(least, self.all);
         // Nobody closes it.
         let permit = self.units.acquire_many(units).await.ok();

@@ -1,19 +1,19 @@
 //! Who holds how much, and who may take more. Pure: no waiting, and the time is given.
 //!
-//! Half of the room is shared out: each of the `n` writers has a **part** of `room / 2 / n`. The rest is the **pool**, from which a writer takes what
-//! it holds beyond its part. A change is admitted when all of it still fits, and
+//! Half of the room is shared out: each of the `n` writers has a **part** of `room / 2 / n`. The rest is the **pool**, from which a
+//! writer takes what it holds beyond its part. A change is admitted when all of it still fits, and
 //!
 //! - the writer then holds no more than its part; or
-//! - it is its turn, and what all writers take of the pool then fits the pool; or
+//! - it is its turn, what all writers take of the pool then fits the pool, and the writer is not blocked; or
 //! - it is its turn, and nobody holds anything: that is how a change passes that is larger than the room.
 //!
-//! The first two never pass the room, since that is asked for besides. Of a steady set of writers the first is never refused: `n` parts and a pool
-//! that is never passed fit the room together. So whatever the others hold, be they blocked for ever, a writer goes on with what its part can carry. The
-//! pool is lent in the order of asking, so nobody waits for ever while others come and go. When writers come, parts shrink, and who held
-//! more than its new part owes it to the pool; until it has given, a newcomer may have to wait.
+//! The first two never pass the room, since that is asked for besides. Of a steady set of writers the first is never refused: `n` parts
+//! and a pool that is never passed fit the room together. So whatever the others hold, be they blocked for ever, a writer goes on with
+//! what its part can carry. The pool is lent in the order of asking, so nobody waits for ever while others come and go. When writers
+//! come, parts shrink, and who held more than its new part owes it to the pool; until it has given, a newcomer may have to wait.
 //!
-//! A change that is too large for part and pool together waits until nobody holds anything, and as long as nobody is blocked, nobody takes anything
-//! before it.
+//! A change that is too large for part and pool together waits until nobody holds anything, and as long as nobody is blocked, nobody
+//! takes anything before it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     total: usize,
     /// Of that, what they hold beyond their parts.
     pooled: usize,
+    /// Of that, what those hold that are blocked.
+    stuck: usize,
     /// Who was asked to give and has not answered, and when.
     asked: BTreeMap<Id, Instant>,
     /// Who waits, for how much.
@@ -70,6 +72,7 @@ impl Ledger {
             accounts: BTreeMap::new(),
             total: 0,
             pooled: 0,
+            stuck: 0,
             asked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             next_id: 0,
@@ -122,7 +125,10 @@ impl Ledger {
 
     /// After parts have changed.
     fn share_out(&mut self) {
-        self.pooled = self.accounts.values().map(|account| self.beyond_part(account.bytes)).sum();
+        let beyond = |account: &Account| self.beyond_part(account.bytes);
+        let pooled = self.accounts.values().map(beyond).sum();
+        self.stuck = self.accounts.values().filter(|account| account.blocked).map(beyond).sum();
+        self.pooled = pooled;
     }
 
     /// States what a writer holds, and returns what that was before. Who holds nothing has nothing more to give.
@@ -132,8 +138,13 @@ impl Ledger {
         }
         let Some(account) = self.accounts.get_mut(&id) else { return 0 };
         let before = std::mem::replace(&mut account.bytes, bytes);
+        let blocked = account.blocked;
+        let (less, more) = (self.beyond_part(before), self.beyond_part(bytes));
         self.total = self.total - before + bytes;
-        self.pooled = self.pooled - self.beyond_part(before) + self.beyond_part(bytes);
+        self.pooled = self.pooled - less + more;
+        if blocked {
+            self.stuck = self.stuck - less + more;
+        }
         before
     }
 
@@ -143,7 +154,15 @@ impl Ledger {
             self.asked.remove(&id);
         }
         let Some(account) = self.accounts.get_mut(&id) else { return false };
-        std::mem::replace(&mut account.blocked, blocked) != blocked
+        let bytes = account.bytes;
+        let changed = std::mem::replace(&mut account.blocked, blocked) != blocked;
+        let beyond = self.beyond_part(bytes);
+        match (changed, blocked) {
+            (true, true) => self.stuck += beyond,
+            (true, false) => self.stuck -= beyond,
+            (false, _) => {}
+        }
+        changed
     }
 
     pub(super) fn is_asked(&self, id: Id) -> bool {
@@ -175,6 +194,11 @@ impl Ledger {
         self.waiting.first_key_value().is_none_or(|(first, _)| ticket.is_some_and(|ticket| ticket <= *first))
     }
 
+    /// Whether the writer holds what it cannot give.
+    fn is_stuck(&self, id: Id) -> bool {
+        self.accounts.get(&id).is_some_and(|account| account.blocked && account.bytes > 0)
+    }
+
     /// Whether it can be held beside nothing else only.
     fn is_oversize(&self, need: usize) -> bool {
         need > self.part() + self.pool()
@@ -195,7 +219,7 @@ impl Ledger {
             fits && (first || !self.gives_way())
         } else {
             let lent = self.pooled - self.beyond_part(own) + self.beyond_part(own + need);
-            first && (self.total == 0 || fits && lent <= self.pool())
+            first && !self.is_stuck(id) && (self.total == 0 || fits && lent <= self.pool())
         };
         if admitted {
             self.set(id, own + need);
@@ -206,31 +230,35 @@ impl Ledger {
     /// What a writer that was not admitted has to do. Those that were asked no longer than `patience` ago are taken to be about to give.
     pub(super) fn remedy(&self, id: Id, need: usize, ticket: Option<Ticket>, now: Instant, patience: Duration) -> Remedy {
         let own = self.held_by(id);
-        let blocked = self.accounts.get(&id).is_some_and(|account| account.blocked);
+        let blocked = self.is_stuck(id);
         // Beyond its part, who is blocked waits for its own target and leaves the pool to others.
         if own > 0 && (blocked && own.saturating_add(need) > self.part() || self.is_oversize(own.saturating_add(need)) || self.is_asked(id))
         {
             return Remedy::Give;
         }
-        let (missing, floor) = if self.is_oversize(need) {
-            (self.total, 0)
-        } else {
-            let of_room = (self.total + need).saturating_sub(self.room);
-            let of_pool = (self.pooled - self.beyond_part(own) + self.beyond_part(own + need)).saturating_sub(self.pool());
+        let of_room = (self.total + need).saturating_sub(self.room);
+        let of_pool = (self.pooled - self.beyond_part(own) + self.beyond_part(own + need)).saturating_sub(self.pool());
+        if !self.is_first(ticket) {
+            // The first of the line asks for all. Behind it there is nothing to wait for when nobody else has any of the pool to give.
+            let others = self.pooled - self.stuck - if blocked { 0 } else { self.beyond_part(own) };
+            return if own > 0 && of_pool > 0 && others == 0 { Remedy::Give } else { Remedy::Wait };
+        }
+        let (missing, floor) = match of_pool {
+            _ if self.is_oversize(need) => (self.total, 0),
+            0 => (of_room, 0),
             // Who holds no more than its part has nothing of the pool to give.
-            (of_room.max(of_pool), if of_pool > 0 { self.part() } else { 0 })
+            of_pool => (of_room.max(of_pool), self.part()),
         };
         let gives = |holder: &Id| self.accounts.get(holder).map_or(0, |account| account.bytes.saturating_sub(floor));
         let coming: usize = self.asked.iter().filter(|(_, at)| now < **at + patience).map(|(holder, _)| gives(holder)).sum();
         if coming >= missing {
             return Remedy::Wait;
         }
-        match self.largest(floor, |holder| self.asked.get(&holder).is_none_or(|at| now >= *at + patience)) {
+        match self.largest(floor, |holder| !self.asked.contains_key(&holder)) {
             Some(largest) if largest == id => Remedy::Give,
             None if own > 0 && coming == 0 => Remedy::Give,
-            // One asks for all: whoever is behind it needs no more than waits already.
-            Some(largest) if self.is_first(ticket) => Remedy::Ask(largest),
-            Some(_) | None => Remedy::Wait,
+            Some(largest) => Remedy::Ask(largest),
+            None => Remedy::Wait,
         }
     }
 

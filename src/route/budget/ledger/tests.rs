@@ -143,6 +143,8 @@ proptest! {
             let held: Vec<usize> = writers.iter().map(|id| ledger.held_by(*id)).filter(|bytes| *bytes > 0).collect();
             prop_assert_eq!(ledger.total(), held.iter().sum::<usize>());
             prop_assert!(ledger.total() <= ROOM || held.len() == 1);
+            let stuck = ledger.accounts.values().filter(|account| account.blocked).map(|account| ledger.beyond_part(account.bytes));
+            prop_assert_eq!(ledger.stuck, stuck.sum::<usize>());
             prop_assert_eq!(ledger.pooled, held.iter().map(|bytes| ledger.beyond_part(*bytes)).sum::<usize>());
         }
     }
