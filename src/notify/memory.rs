@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_receiver_that_fails_is_left_alone_for_longer_and_longer() {
-        let policy = RetryPolicy { first: Duration::from_secs(60), longest: Duration::from_secs(3600), give_up_after: Duration::MAX };
+        let policy = RetryPolicy { first: Duration::from_mins(1), longest: Duration::from_hours(1), give_up_after: Duration::MAX };
         let mut memory = Memory::default();
         let first = memory.failed("key", "webhook", policy, Instant::now());
         assert!(!memory.is_due("key", "webhook", Instant::now()));

@@ -106,8 +106,8 @@ fn a_person_reads_what_is_the_matter_and_what_to_do() {
     let contents = Contents { gaps: vec![gap], ..behind(19 * HOUR) };
     let mut findings = expected().look(&contents);
     findings.conditions.extend(expected().quarantine(3, "s3://lake/orders/quarantine"));
-    let texts: String = findings.conditions.iter().map(|c| format!("{}: {}\n  {}\n", c.kind, c.summary, c.action)).collect();
-    insta::assert_snapshot!(texts, @r#"
+    let texts: Vec<String> = findings.conditions.iter().map(|c| format!("{}: {}\n  {}\n", c.kind, c.summary, c.action)).collect();
+    insta::assert_snapshot!(texts.concat(), @r#"
     gap: capture of table orders, shard-1: changes were trimmed from the stream before they were read (those made since 2026-11-20T03:00:00Z)
       take a snapshot (`headwater snapshot start`, or stream.on_gap = "snapshot"), which brings back what was lost and closes the gap; then see in the log and in `headwater status` why reading fell behind
     freshness: capture of table orders is 19h behind, and the contract promises 5m at most
