@@ -3,7 +3,8 @@
 //! The simulator serves a table's stream of orders as fast as it is read, and takes what is put into Kinesis. Workers that share its shards out among
 //! themselves replicate the same load: one, two, four. A worker is a pipeline of its own on a thread of its own, with its own name, memory budget and
 //! connections: what a task with one processor is. They are threads of one process rather than processes, so that their processor time and the
-//! simulator's can be told apart. A run counts only when each change has arrived once and in its item's order.
+//! simulator's can be told apart. A run counts only when each change has arrived, and in its item's order; what came twice is
+//! told.
 //!
 //! All of it shares the processors of one machine, and the simulator needs one of them: the ratios say how the service shares out work, up to the point
 //! where the machine has nothing left, which is told beside them. `cargo bench -p headwater-sim --bench scale_out`; without `--bench` (under
@@ -70,6 +71,8 @@ struct Simulator {
 struct Run {
     workers: usize,
     changes: u64,
+    /// Changes that came again, from a worker that had lost a lease: none, unless the machine was too busy to renew it.
+    repeated: u64,
     took: Duration,
     /// How many processors the workers and the simulator kept busy.
     busy: Option<(f64, f64)>,
@@ -118,8 +121,10 @@ impl Simulator {
             thread.join().map_or_else(|_| bail!("a worker panicked"), |worked| worked)?;
         }
         arrived?;
-        ensure!(self.load.is_exact(), "changes were repeated, out of order or unknown: {:?}", self.load.received());
-        Ok(Run { workers, changes: self.load.received().changes, took: self.load.took().unwrap_or(took), busy: busy(before, after, took) })
+        let received = self.load.received();
+        ensure!(received.out_of_order == 0 && received.unknown == 0, "changes came out of order, or some that nobody made: {received:?}");
+        let (changes, took) = (received.changes - received.repeated, self.load.took().unwrap_or(took));
+        Ok(Run { workers, changes, repeated: received.repeated, took, busy: busy(before, after, took) })
     }
 
     /// Returns when every change has arrived.
@@ -165,7 +170,8 @@ fn work(address: SocketAddr, fleet: usize, number: usize, stop: CancellationToke
     })
 }
 
-/// A short fail-over time, so that shards are shared out while there is still something to do.
+/// A fail-over time that is short, so that shards are shared out while there is still something to do, and no shorter than a thread may have to wait for
+/// a processor here.
 fn configuration(fleet: usize) -> String {
     format!(
         r#"
@@ -174,7 +180,7 @@ fn configuration(fleet: usize) -> String {
         contract = "../../schemas/sales_orders.odcs.yaml"
         [lease]
         application = "bench-{fleet}"
-        failover = "1s"
+        failover = "5s"
         [route]
         kind = "kinesis"
         [kinesis]
@@ -218,10 +224,11 @@ fn print(runs: &[Run]) {
          processors for workers and simulator together",
         runs[0].changes
     );
-    println!("  {:<10}{:>14}{:>9}{:>22}{:>22}", "workers", "changes/s", "ratio", "processors: workers", "simulator");
+    println!("  {:<10}{:>14}{:>9}{:>10}{:>22}{:>12}", "workers", "changes/s", "ratio", "repeated", "processors: workers", "simulator");
     for run in runs {
         let busy = run.busy.map_or_else(|| ("?".to_owned(), "?".to_owned()), |(own, other)| (format!("{own:.2}"), format!("{other:.2}")));
-        println!("  {:<10}{:>14.0}{:>9.2}{:>22}{:>22}", run.workers, rate(run), rate(run) / rate(&runs[0]), busy.0, busy.1);
+        let ratio = rate(run) / rate(&runs[0]);
+        println!("  {:<10}{:>14.0}{ratio:>9.2}{:>10}{:>22}{:>12}", run.workers, rate(run), run.repeated, busy.0, busy.1);
     }
     println!(
         "  What bounds it here: a worker's thread is busy alone with one worker; with more, workers and simulator together have no more than the\n  \

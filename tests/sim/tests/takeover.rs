@@ -1,5 +1,8 @@
 //! Three workers of which one is killed every two seconds, under load, while shards split and services throttle: every change lands once, and no shard
 //! waits for longer than it takes to tell that its worker is gone.
+//!
+//! Two minutes of the simulator's time by default, which a debug build plays in some ten seconds; `HEADWATER_KILL_SECONDS=600` in the environment makes
+//! it ten minutes.
 
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
@@ -9,8 +12,8 @@ use headwater_sim::runner::idle::{Came, Idle, between_workers, median_and_longes
 use headwater_sim::runner::play;
 use headwater_sim::runner::scenario::{Scenario, ServiceMakeUp, Step, TableMakeUp};
 
-/// How long workers are killed.
-const LENGTH: Duration = Duration::from_mins(10);
+/// How long workers are killed, unless the environment says otherwise.
+const LENGTH: Duration = Duration::from_mins(2);
 const WORKERS: usize = 3;
 /// One of them is killed in this time, in turn, and starts again at once: each lives for three times as long.
 const KILLED_EVERY: Duration = Duration::from_secs(2);
@@ -30,14 +33,15 @@ const BEGINS_AT: i64 = 1_795_230_000_000;
 #[test]
 fn no_shard_is_idle_for_longer_than_a_fail_over_and_a_round_while_workers_die() {
     let begun = Instant::now();
-    let report = play(&dying_workers(), None).unwrap();
+    let length = std::env::var("HEADWATER_KILL_SECONDS").map_or(LENGTH, |seconds| Duration::from_secs(seconds.parse().unwrap()));
+    let report = play(&dying_workers(length), None).unwrap();
     for violation in &report.violations {
         eprintln!("{violation}");
     }
     assert!(report.violations.is_empty(), "{} violations", report.violations.len());
     let coverage = |name: &str| report.coverage.get(name);
     assert_eq!(coverage("changes landed"), coverage("changes"), "each once, as the checker has seen");
-    let kills = LENGTH.as_secs() / KILLED_EVERY.as_secs();
+    let kills = length.as_secs() / KILLED_EVERY.as_secs();
     assert_eq!(coverage("crashes"), kills);
     for name in ["splits", "shards closed with children", "leases taken over", "leases handed over", "fault: throttle"] {
         assert!(coverage(name) > 0, "nothing of this happened: {name}\n{}", report.coverage);
@@ -56,7 +60,7 @@ fn no_shard_is_idle_for_longer_than_a_fail_over_and_a_round_while_workers_die() 
     let _ = writeln!(
         io::stderr(),
         "{kills} kills in {} min, {} changes landed once each in {:.1?}; {}; {} times the next worker was killed before it had read anything: {:.1?} at most",
-        LENGTH.as_secs() / 60,
+        length.as_secs() / 60,
         coverage("changes landed"),
         begun.elapsed(),
         told.join("; "),
@@ -69,9 +73,9 @@ fn no_shard_is_idle_for_longer_than_a_fail_over_and_a_round_while_workers_die() 
     assert!(late.is_empty(), "idle for longer than {bound:?}: {late:#?}");
 }
 
-/// Ten minutes of load, splits, throttling and kills.
-fn dying_workers() -> Scenario {
-    let times = |every: Duration| (1..).map(move |number| every * number).take_while(|at| *at <= LENGTH);
+/// Load, splits, throttling and kills for so long.
+fn dying_workers(length: Duration) -> Scenario {
+    let times = |every: Duration| (1..).map(move |number| every * number).take_while(move |at| *at <= length);
     let mut steps: Vec<(Duration, Step)> = Vec::new();
     let bursts = Duration::from_secs(1) * u32::try_from(BURST).unwrap() / u32::try_from(WRITES).unwrap();
     steps.extend(times(bursts).map(|at| (at, Step::Write { changes: BURST })));
@@ -100,7 +104,7 @@ fn dying_workers() -> Scenario {
             workers: WORKERS,
             parquet: false,
             failover: FAILOVER,
-            max_age: Duration::from_secs(2),
+            max_age: Duration::from_secs(4),
             max_size: 100_000,
             idle_poll: Duration::from_secs(1),
         },
