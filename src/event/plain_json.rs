@@ -89,22 +89,42 @@ pub(super) fn value_of(text: &str, source: AttributeType) -> Result<Value<'_>, s
         AttributeType::Ns => {
             Ok(Value::Ns(serde_json::from_str::<Vec<&RawValue>>(text)?.into_iter().map(|member| member.get().into()).collect()))
         }
+        _ if depth(text) > DEEPEST => Err(serde_json::Error::custom("it nests deeper than any item does")),
         AttributeType::S
         | AttributeType::N
         | AttributeType::B
         | AttributeType::Bool
         | AttributeType::Null
         | AttributeType::L
-        | AttributeType::M => nested_value(text, DEEPEST),
+        | AttributeType::M => nested_value(text),
     }
 }
 
 /// How deep plain text may nest. DynamoDB nests 32 levels; serde_json's own limit does not reach what is taken as its text.
 const DEEPEST: usize = 128;
 
-/// Numbers are taken as their text: serde_json would round them to what `f64` holds. `levels`: how many more there may be.
-fn nested_value(text: &str, levels: usize) -> Result<Value<'_>, serde_json::Error> {
-    let Some(below) = levels.checked_sub(1) else { return Err(serde_json::Error::custom("it nests deeper than any item does")) };
+/// How deep a text nests, seen without recursion.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Numbers are taken as their text: serde_json would round them to what `f64` holds.
+fn nested_value(text: &str) -> Result<Value<'_>, serde_json::Error> {
     let text = text.trim_ascii();
     Ok(match text.as_bytes().first() {
         Some(b'"') => Value::S(serde_json::from_str::<Text<'_>>(text)?.0),
@@ -115,13 +135,13 @@ fn nested_value(text: &str, levels: usize) -> Result<Value<'_>, serde_json::Erro
         }
         Some(b'[') => {
             let values = serde_json::from_str::<Vec<&RawValue>>(text)?;
-            Value::L(values.into_iter().map(|value| nested_value(value.get(), below)).collect::<Result<_, _>>()?)
+            Value::L(values.into_iter().map(|value| nested_value(value.get())).collect::<Result<_, _>>()?)
         }
         Some(b'{') => {
             let mut reader = serde_json::Deserializer::from_str(text);
             let members = reader.deserialize_map(Members)?;
             reader.end()?;
-            let values = members.into_iter().map(|(name, value)| Ok((name, nested_value(value.get(), below)?)));
+            let values = members.into_iter().map(|(name, value)| Ok((name, nested_value(value.get())?)));
             Value::M(Item(values.collect::<Result<_, serde_json::Error>>()?))
         }
         _ => Value::N(serde_json::from_str::<&RawValue>(text)?.get().into()),
@@ -196,9 +216,12 @@ mod tests {
     fn text_that_nests_without_end_is_an_error() {
         for (open, close, source) in [("[", "]", AttributeType::L), ("{\"a\":", "}", AttributeType::M)] {
             let nested = |levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
-            assert!(value_of(&nested(DEEPEST - 1), source).is_ok());
-            assert!(value_of(&nested(DEEPEST), source).is_err());
+            assert!(value_of(&nested(DEEPEST), source).is_ok());
+            assert!(value_of(&nested(DEEPEST + 1), source).is_err());
             assert!(value_of(&nested(200_000), source).is_err());
+        }
+        for text in [r#"["[[[[\"[[[","\\"]"#, r#"{"[":"{{"}"#] {
+            assert_eq!(depth(text), 1, "brackets in strings are text: {text}");
         }
     }
 

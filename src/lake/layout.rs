@@ -266,14 +266,14 @@ fn path(text: String) -> Path {
     Path::parse(text).expect("encoded segments make a valid path")
 }
 
-/// Percent-encodes everything but `[A-Za-z0-9_-]`. With `dots`, dots stay too unless they lead; without, a colon is written as a dot: it joins the
-/// parts of a Kinesis shard's name, and percent signs in S3 keys trip too many readers.
+/// Percent-encodes everything but `[A-Za-z0-9_-]`. With `dots`, dots stay too unless they lead; without, a colon is written as a dot unless
+/// it leads: it joins the parts of a Kinesis shard's name, and percent signs in S3 keys trip too many readers. No name is made of dots alone.
 fn encode(text: &str, dots: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for (index, byte) in text.bytes().enumerate() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || (byte == b'.' && dots && index > 0) {
             out.push(char::from(byte));
-        } else if byte == b':' && !dots {
+        } else if byte == b':' && !dots && index > 0 {
             out.push('.');
         } else {
             const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -409,6 +409,12 @@ mod tests {
         assert!(HourPartition::containing(i64::MAX).is_err());
         assert_eq!(HourPartition::containing(0).unwrap().to_string(), "dt=1970-01-01/hr=00");
         assert_eq!(HourPartition::containing(LAST_SECOND).unwrap().to_string(), "dt=9999-12-30/hr=21");
+    }
+
+    #[test]
+    fn a_name_made_of_colons_stays_a_name() {
+        assert_eq!(layout().parts("::").as_ref(), "data/raw/sales.orders/parts/%3A.");
+        assert_eq!(layout().part("s", ":").as_ref(), "data/raw/sales.orders/parts/s/%3A");
     }
 
     #[test]
