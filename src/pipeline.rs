@@ -19,11 +19,9 @@ use crate::deliver;
 use crate::lake::{Lake, Origin};
 use crate::notify::Notifier;
 use crate::redrive::{Redrive, StageRoute};
-use crate::route::Route;
 use crate::route::budget::MemoryBudget;
 use crate::route::counters::RouteCounters;
 use crate::snapshot::{self, Runner};
-use crate::stream::StreamApi;
 use crate::stream::dynamodb::TableStreams;
 
 pub use error::StartError;

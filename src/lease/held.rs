@@ -218,7 +218,7 @@ mod tests {
     async fn work_that_waits_for_a_checkpoint_is_dropped_too() {
         let held = held_in_a_silent_table();
         let begun = Instant::now();
-        let work = held.checkpoint("5".parse().unwrap());
+        let work = Box::pin(held.checkpoint("5".parse().unwrap()));
         assert!(held.while_held(FAILOVER, work).await.is_none());
         assert_eq!(begun.elapsed(), FAILOVER);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use futures::{FutureExt as _, StreamExt as _};
+
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{AwsError, Failure};

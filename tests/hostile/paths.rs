@@ -67,7 +67,7 @@ fn locations(layout: &Layout, name: &str) -> [(Location, usize); 7] {
         (layout.part(name, "0-f"), 3),
         (layout.part("s", name), 3),
         (layout.wanted_keys(name), 3),
-        (layout.quarantined(hour(), &shard, "17"), 3),
+        (layout.quarantined(hour(), &shard, "17", None), 3),
         (layout.claim(hour(), &shard, "17"), 3),
     ]
 }

@@ -13,7 +13,7 @@ use headwater::consumer::board::Board;
 use headwater::contract::TableSchema;
 use headwater::embedded::{Embedded, Options};
 use headwater::event::{AttributeType, ShardId};
-use headwater::lake::{Lake, PoisonRecord};
+use headwater::lake::{Kind, Lake, PoisonRecord};
 use headwater::lease::gap::{Gap, GapKind};
 use headwater::lease::notice::Notice;
 use headwater::lease::table::LeaseTable;
@@ -113,7 +113,16 @@ impl World {
     /// Puts a record into quarantine.
     pub(super) async fn quarantine(&self) {
         let shard = ShardId::new(SHARD);
-        let record = PoisonRecord { shard: &shard, position: None, event_id: None, raw: b"{}", reason: "a test", time: unix_seconds() };
+        let record = PoisonRecord {
+            shard: &shard,
+            position: None,
+            event_id: None,
+            key: None,
+            raw: b"{}",
+            kind: Kind::Undecodable,
+            reason: "a test",
+            time: unix_seconds(),
+        };
         self.lake.quarantine(&record).await.unwrap();
     }
 
