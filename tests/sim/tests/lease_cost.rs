@@ -58,6 +58,7 @@ impl Cost {
 }
 
 #[tokio::test(start_paused = true)]
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 async fn a_lease_is_written_three_times_per_fail_over_time_idle_or_busy() {
     let mut account = Account::begin(SHARDS.try_into().unwrap()).await;
     let mut workers = Vec::new();

@@ -24,6 +24,7 @@ const NOTICED: Duration = Duration::from_mins(4);
 const RECOVERED: Duration = Duration::from_mins(3);
 
 #[tokio::test(start_paused = true)]
+#[allow(clippy::cast_precision_loss, reason = "a figure for people")]
 async fn a_target_that_is_down_for_ten_minutes_is_waited_for_within_the_budget() {
     let mut account = Account::begin(SHARDS).await;
     let settings = "max_age = \"10s\"\n[memory]\nbudget = \"8MiB\"";
