@@ -121,10 +121,10 @@ impl Flatten {
     /// The change in a line of this stage's own.
     fn line<'p>(&self, kept: &Kept<'p>) -> Record<'p> {
         match parse_line(kept.raw, &self.schema) {
-            Ok(Parsed::Change(event)) => Record::Change { position: kept.position.unwrap_or(event.sequence.into()), time: event.time, event },
-            Ok(Parsed::Pointer(_) | Parsed::Marker(_)) => {
-                unreadable(kept, None, Kind::Undecodable, "the line holds no change".to_owned())
+            Ok(Parsed::Change(event)) => {
+                Record::Change { position: kept.position.unwrap_or(event.sequence.into()), time: event.time, event }
             }
+            Ok(Parsed::Pointer(_) | Parsed::Marker(_)) => unreadable(kept, None, Kind::Undecodable, "the line holds no change".to_owned()),
             Err(error) => unreadable(kept, Key::of_line(&self.schema, kept.raw), Kind::DoesNotFit, describe(&error)),
         }
     }

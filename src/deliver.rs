@@ -231,13 +231,7 @@ fn landable(event: ChangeEvent<'static>) -> Result<ChangeEvent<'static>, NoChang
 
 impl Claims {
     /// The change in a line, or poison when there is none.
-    fn record<'p>(
-        &self,
-        position: Position,
-        time: Option<i64>,
-        line: &[u8],
-        event: Result<ChangeEvent<'static>, NoChange>,
-    ) -> Record<'p> {
+    fn record<'p>(&self, position: Position, time: Option<i64>, line: &[u8], event: Result<ChangeEvent<'static>, NoChange>) -> Record<'p> {
         match event {
             Ok(event) => Record::Change { position, time: time.unwrap_or(event.time), event },
             Err(NoChange { kind, reason }) => {

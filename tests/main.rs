@@ -11,6 +11,7 @@ mod export;
 mod kinesis;
 mod lake;
 mod local;
+mod quarantine;
 #[cfg(feature = "sql")]
 mod query;
 #[cfg(feature = "embedded")]

@@ -3,7 +3,7 @@ use crate::event::{AttributeType, Operation};
 
 const RECORD: &str = concat!(
     r#"{"eventID":"e","eventName":"MODIFY","dynamodb":{"ApproximateCreationDateTime":7,"SequenceNumber":"17","Keys":{"id":{"S":"a"}},"#,
-    r#""NewImage":{"id":{"S":"a"},"n":{"N":"1.10"},"tags":{"SS":["x"]}},"OldImage":{"id":{"S":"a"}}}}"#
+    r#""NewImage":{"id":{"S":"a"},"n":{"N":"1.10"},"tags":{"SS":["x"]}},"OldImage":{"id":{"S":"a"},"n":{"N":"1"}}}}"#
 );
 
 fn schema(key: AttributeType) -> TableSchema {
@@ -19,8 +19,7 @@ async fn a_record_in_quarantine_becomes_the_change_that_the_schema_of_today_make
     let shard = ShardId::new("s");
     let refused = decoder(&schema(AttributeType::N)).again(&shard, kept(RECORD.as_bytes())).await.unwrap();
     let Record::Poison { key: None, kind: Kind::DoesNotFit, position: Some(_), .. } = refused else { panic!("the key is no number") };
-    let Record::Change { position, event, .. } =
-        decoder(&schema(AttributeType::S)).again(&shard, kept(RECORD.as_bytes())).await.unwrap()
+    let Record::Change { position, event, .. } = decoder(&schema(AttributeType::S)).again(&shard, kept(RECORD.as_bytes())).await.unwrap()
     else {
         panic!("it is a change")
     };

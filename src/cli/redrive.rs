@@ -129,12 +129,7 @@ pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
 }
 
 /// The entries that are meant, in the order of sending. Without `whole` their records are left out: there may be many.
-async fn selected(
-    quarantine: &Quarantine,
-    selection: &Selection,
-    limit: Option<u64>,
-    whole: bool,
-) -> anyhow::Result<Vec<QuarantineEntry>> {
+async fn selected(quarantine: &Quarantine, selection: &Selection, limit: Option<u64>, whole: bool) -> anyhow::Result<Vec<QuarantineEntry>> {
     let mut entries = Vec::new();
     quarantine
         .read_all(|mut entry| {

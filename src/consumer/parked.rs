@@ -83,3 +83,90 @@ impl ParkedItems {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+    use crate::contract::TableSchema;
+    use crate::event::AttributeType;
+    use crate::lake::{Decimals, Format, Kind, LakeLocation, LakeSettings, LakeStore, PoisonRecord};
+
+    async fn lake() -> Lake {
+        let store = LakeStore { store: Arc::new(InMemory::new()), prefix: Path::default(), address: "memory:/".to_owned(), ordered: true };
+        let settings = LakeSettings {
+            location: LakeLocation::Folder("unused".into()),
+            format: Format::Parquet,
+            max_size: 1,
+            max_age: Duration::from_secs(1),
+            decimals: Decimals::Number,
+            kms_key: None,
+        };
+        Lake::on(store, settings, Arc::new(TableSchema::keys_only("t", vec![("id".to_owned(), AttributeType::S)]))).await.unwrap()
+    }
+
+    fn key(text: &str) -> Key {
+        Key::of_texts(vec![text.to_owned()])
+    }
+
+    async fn store(lake: &Lake, shard: &str, item: &str, n: u64) {
+        let record = PoisonRecord {
+            shard: &ShardId::new(shard),
+            position: n.to_string().parse().ok(),
+            event_id: None,
+            key: Some(&key(item)),
+            raw: b"{}",
+            kind: Kind::Behind,
+            reason: "",
+            time: 7,
+        };
+        lake.quarantine(&record).await.unwrap();
+    }
+
+    async fn send_back(lake: &Lake, n: usize) {
+        for listed in lake.quarantined().list().await.unwrap().into_iter().take(n) {
+            lake.quarantined().remove(&listed.location).await.unwrap();
+        }
+    }
+
+    async fn open(lake: &Lake, later_records: LaterRecords) -> ParkedItems {
+        ParkedItems::open(lake, &ShardId::new("s"), later_records).await.unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_item_is_free_when_a_look_shows_nothing_of_it_any_more() {
+        let lake = lake().await;
+        let mut parked = open(&lake, LaterRecords::Wait).await;
+        assert!(!parked.holds(&lake, &key("a")).await.unwrap());
+        for n in [1, 2] {
+            store(&lake, "s", "a", n).await;
+            parked.park(&key("a"));
+        }
+        assert!(parked.holds(&lake, &key("a")).await.unwrap());
+        assert!(!parked.holds(&lake, &key("b")).await.unwrap(), "other items go on");
+        send_back(&lake, 1).await;
+        tokio::time::advance(LOOK_AGAIN).await;
+        assert!(parked.holds(&lake, &key("a")).await.unwrap(), "one of its records is still there");
+        send_back(&lake, 1).await;
+        assert!(parked.holds(&lake, &key("a")).await.unwrap(), "it is not looked all the time");
+        tokio::time::advance(LOOK_AGAIN).await;
+        assert!(!parked.holds(&lake, &key("a")).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_opens_a_shard_knows_what_others_have_parked() {
+        let lake = lake().await;
+        store(&lake, "parent", "a", 1).await;
+        store(&lake, "1:stream:2:shardId-0", "b", 1).await;
+        let mut parked = open(&lake, LaterRecords::Wait).await;
+        assert!(parked.holds(&lake, &key("a")).await.unwrap());
+        assert!(!parked.holds(&lake, &key("b")).await.unwrap(), "that is another stage's");
+        let mut passing = open(&lake, LaterRecords::Pass).await;
+        passing.park(&key("a"));
+        assert!(!passing.is_on() && !passing.holds(&lake, &key("a")).await.unwrap());
+    }
+}

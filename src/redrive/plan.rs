@@ -35,11 +35,8 @@ pub(super) struct Planned {
 impl Plan {
     /// A new plan for these records.
     pub(super) fn of(origin: Origin, conditions: String, batch: &[Ready]) -> Self {
-        let planned = |ready: &Ready| Planned {
-            entry: ready.entry.location.to_string(),
-            event_id: ready.event_id.clone(),
-            time: ready.time,
-        };
+        let planned =
+            |ready: &Ready| Planned { entry: ready.entry.location.to_string(), event_id: ready.event_id.clone(), time: ready.time };
         Self { id: uuid::Uuid::now_v7().to_string(), origin, conditions, records: batch.iter().map(planned).collect() }
     }
 

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use object_store::path::Path;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{ItemDigest, Kind, Origin};
@@ -89,12 +89,17 @@ struct Wire<'e> {
     found_at: Option<String>,
     #[serde(default)]
     version: Option<String>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     record: Option<&'e RawValue>,
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
     base64: Option<String>,
+}
+
+/// A member that is there, whatever it is: a record may be `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl QuarantineEntry {

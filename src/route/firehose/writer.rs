@@ -136,7 +136,16 @@ impl ShardWriter for FirehoseWriter {
 
 impl FirehoseWriter {
     pub(super) fn new(target: Arc<Target>, shard: ShardId, after: Position, budget: &Arc<MemoryBudget>) -> Self {
-        Self { target, shard, outbox: Outbox::new(after), share: budget.share(), retry: None, skipped: false, line: Vec::new(), set_aside: false }
+        Self {
+            target,
+            shard,
+            outbox: Outbox::new(after),
+            share: budget.share(),
+            retry: None,
+            skipped: false,
+            line: Vec::new(),
+            set_aside: false,
+        }
     }
 
     fn progress(&mut self) -> Progress {

@@ -1,0 +1,8 @@
+//! Quarantine and redrive: what is kept, who waits behind it, and how it goes back once and in order.
+
+mod bench;
+mod command;
+mod landing;
+mod sending;
+#[cfg(feature = "embedded")]
+mod waiting;
