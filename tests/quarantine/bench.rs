@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -80,14 +81,26 @@ fn died() -> object_store::Error {
     object_store::Error::Generic { store: "mortal", source: Box::new(std::io::Error::other("died")) }
 }
 
-impl fmt::Display for Mortal {
+/// The store, as each of its users has it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Store(Arc<Mortal>);
+
+impl Deref for Store {
+    type Target = Mortal;
+
+    fn deref(&self) -> &Mortal {
+        &self.0
+    }
+}
+
+impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mortal {}", self.inner)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Arc<Mortal> {
+impl ObjectStore for Store {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let (happens, lives) = self.write().await?;
         let done = if happens { self.inner.put_opts(location, payload, options).await } else { Err(died()) };
@@ -104,10 +117,10 @@ impl ObjectStore for Arc<Mortal> {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let this = Arc::clone(self);
+        let this = self.clone();
         locations
             .then(move |location| {
-                let this = Arc::clone(&this);
+                let this = this.clone();
                 async move {
                     let (location, (happens, lives)) = (location?, this.write().await?);
                     let done = if happens { this.inner.delete(&location).await.map(|()| location) } else { Err(died()) };
@@ -136,7 +149,7 @@ impl ObjectStore for Arc<Mortal> {
 
 /// A table's quarantine and lake.
 pub(super) struct Bench {
-    pub(super) store: Arc<Mortal>,
+    pub(super) store: Store,
     pub(super) later_records: LaterRecords,
     /// How far the one shard is checkpointed.
     pub(super) checkpoint: Checkpoint,
@@ -155,16 +168,12 @@ pub(super) const SINGLE: Manner = Manner { format: Format::Parquet, single: true
 
 impl Bench {
     pub(super) fn new() -> Self {
-        Self { store: Arc::default(), later_records: LaterRecords::Pass, checkpoint: Checkpoint::ShardEnd }
+        Self { store: Store::default(), later_records: LaterRecords::Pass, checkpoint: Checkpoint::ShardEnd }
     }
 
     pub(super) async fn lake(&self, manner: Manner) -> Arc<Lake> {
-        let store = LakeStore {
-            store: Arc::new(Arc::clone(&self.store)),
-            prefix: Path::from("lake"),
-            address: "memory:/".to_owned(),
-            ordered: true,
-        };
+        let store =
+            LakeStore { store: Arc::new(self.store.clone()), prefix: Path::from("lake"), address: "memory:/".to_owned(), ordered: true };
         let settings = LakeSettings {
             location: LakeLocation::Folder("unused".into()),
             format: manner.format,

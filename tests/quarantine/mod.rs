@@ -2,6 +2,8 @@
 
 mod bench;
 mod command;
+#[cfg(feature = "embedded")]
+mod journey;
 mod landing;
 mod sending;
 #[cfg(feature = "embedded")]

@@ -1,4 +1,5 @@
-//! Under `later_records = "wait"`, each item's changes arrive in the order of the stream, whatever is poison, restarted, killed and sent back when.
+//! Under `later_records = "wait"`, each item's changes arrive in the order of the stream, whatever is poison, restarted, killed and sent
+//! back when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

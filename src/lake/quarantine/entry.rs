@@ -135,8 +135,8 @@ impl QuarantineEntry {
     }
 }
 
-/// The kind of an entry that does not say. Such entries are of three sorts: records of a table's stream, as they came or as they decode; lines that
-/// deliver could not read; and lines that were too large for a record, of which the reason says so.
+/// The kind of an entry that does not say. Such entries are of three sorts: records of a table's stream, as they came or as they decode;
+/// lines that deliver could not read; and lines that were too large for a record, of which the reason says so.
 fn inferred_kind(origin: Origin, reason: &str, raw: &[u8]) -> Kind {
     match Content::of(raw) {
         Content::StreamRecord => match std::str::from_utf8(raw).map(parse_record) {
