@@ -76,26 +76,22 @@ impl Decode for Flatten {
 
     fn record_of(&self, event: &ChangeEvent<'_>) -> Vec<u8> {
         // As the stream has it, so that it fits whatever contract it is sent back under.
-        match restore(event, &self.schema) {
-            Ok(Images { keys, new, old }) => {
-                let record = StreamRecord {
-                    event_id: event.event_id.clone(),
-                    operation: event.operation,
-                    sequence: event.sequence,
-                    created: event.time,
-                    keys,
-                    new_image: new,
-                    old_image: old,
-                    ttl_delete: event.ttl_delete,
-                };
-                record.to_json().into_bytes()
-            }
-            Err(_) => {
-                let mut line = Vec::new();
-                write_ndjson(event, &self.schema, Decimals::Number, &mut line);
-                line
-            }
+        if let Ok(Images { keys, new, old }) = restore(event, &self.schema) {
+            let record = StreamRecord {
+                event_id: event.event_id.clone(),
+                operation: event.operation,
+                sequence: event.sequence,
+                created: event.time,
+                keys,
+                new_image: new,
+                old_image: old,
+                ttl_delete: event.ttl_delete,
+            };
+            return record.to_json().into_bytes();
         }
+        let mut line = Vec::new();
+        write_ndjson(event, &self.schema, Decimals::Number, &mut line);
+        line
     }
 }
 

@@ -33,9 +33,10 @@
 //! # Reading order
 //!
 //! [`event`] and [`contract`] (pure), [`lake`], [`route`], [`stream`], [`lease`], [`consumer`], [`capture`], [`deliver`], and [`pipeline`], the only
-//! place that joins them. [`query`] reads the lake with SQL and verifies it against the table; [`init`] creates what is missing on AWS; [`ops`]
-//! tells how the service is; [`embedded`] is a DynamoDB in this process, with an order generator. [`cli`] has a file for each command. Arrows point
-//! down: `cli → ops → pipeline → {capture, deliver} → consumer → {route, lease, stream} → {lake, event, contract}`.
+//! place that joins them. [`notify`] tells people of what needs them, [`ops`] how the service is, and [`redrive`] sends back what is in quarantine;
+//! [`query`] reads the lake with SQL and verifies it against the table; [`init`] creates what is missing on AWS; [`embedded`] is a DynamoDB in this
+//! process, with an order generator. [`cli`] has a file for each command. Arrows point down: `cli → ops → pipeline → {capture, deliver, notify,
+//! redrive} → consumer → {route, lease, stream} → {lake, event, contract}`.
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

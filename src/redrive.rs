@@ -1,31 +1,33 @@
 //! Redrive: what is in quarantine goes back into the route, in order, decoded by the schema of today.
 //!
-//! Records that capture put there go through capture's route, those of deliver through deliver's, while the service goes on. They are sent in the
-//! order of their positions, which is the order of each item and of each shard. What is no change still stays, with the reason told; under
-//! [`LaterRecords::Wait`], later records of its item stay as well. An entry is deleted when its change is durable in the route, and not before.
+//! Records that capture put there go through capture's route, those of deliver through deliver's, while the service goes on. They are sent
+//! in the order of their positions, which is the order of each item and of each shard. What is no change still stays, with the reason told;
+//! under [`LaterRecords::Wait`], later records of its item stay as well. An entry is deleted when its change is durable in the route, and
+//! not before.
 //!
 //! # When a record may be sent back
 //!
-//! Once the checkpoint of its shard has passed it. Until then whoever reads the shard next reads the record again, which would send its change a
-//! second time, or, by a new contract, for the first time; and earlier changes of the item may still be in a writer's buffer.
+//! Once the checkpoint of its shard has passed it. Until then whoever reads the shard next reads the record again, which would send its
+//! change a second time, or, by a new contract, for the first time; and earlier changes of the item may still be in a writer's buffer.
 //!
 //! # Landing once
 //!
 //! A route into the lake has two more rules.
 //!
-//! - **What has landed is not sent.** A record that was put into quarantine may have been read again before its checkpoint passed it, and landed by
-//!   then. So the run that covers its position is looked into for its event id first.
-//! - **A plan says what is sent.** The ids and entries of a batch are written down first, under the next number, only if there is no plan of that
-//!   number. The changes are written as a shard named after the plan, at positions that are their places in it, so that whoever carries out the
-//!   plan writes objects of the same names, and each is created once ([`crate::lake::commit`]). A redrive that finds a plan whose entries are not all
-//!   gone carries it out before it makes its own: the one before it was killed, or is still at work, and neither does harm. What is deleted in the
-//!   end is what is seen in the plan's objects by its event id. A plan that was made under another schema or version is not written any more, since
-//!   its objects might then hold other rows: what has landed of it is deleted, and the rest comes into a new plan.
+//! - **What has landed is not sent.** A record that was put into quarantine may have been read again before its checkpoint passed it, and
+//!   landed by then. So the run that covers its position is looked into for its event id first.
+//! - **A plan says what is sent.** The ids and entries of a batch are written down first, under the next number, only if there is no plan
+//!   of that number. The changes are written as a shard named after the plan, at positions that are their places in it, so that whoever
+//!   carries out the plan writes objects of the same names, and each is created once ([`crate::lake::commit`]). A redrive that finds a plan
+//!   whose entries are not all gone carries it out before it makes its own: the one before it was killed, or is still at work, and neither
+//!   does harm. What is deleted in the end is what is seen in the plan's objects by its event id. A plan that was made under another schema
+//!   or version is not written any more, since its objects might then hold other rows: what has landed of it is deleted, and the rest comes
+//!   into a new plan.
 //!
 //! Plans are kept. Each is a small object, and says what was sent back when.
 //!
-//! What is short of that: two redrives at one time *under two schemas* may land a change twice. On Kinesis and Firehose a redrive that is killed, or
-//! two at one time, send copies, which carry equal event ids.
+//! What is short of that: two redrives at one time *under two schemas* may land a change twice. On Kinesis and Firehose a redrive that is
+//! killed, or two at one time, send copies, which carry equal event ids.
 
 mod land;
 mod plan;
@@ -81,8 +83,8 @@ pub enum RedriveError {
     },
     /// A redrive under another configuration was interrupted.
     #[error(
-        "redrive {number} was interrupted, and this configuration has no route into the lake for records of {origin}: run `headwater redrive` with \
-         the configuration that it ran with"
+        "redrive {number} was interrupted, and this configuration has no route into the lake for records of {origin}: \
+         run `headwater redrive` with the configuration that it ran with"
     )]
     NoRoute {
         /// The plan.
@@ -187,6 +189,11 @@ impl Report {
         self.outcomes.iter().filter(|outcome| matches!(outcome.fate, Fate::Stays(_)))
     }
 
+    fn in_order(mut self) -> Self {
+        self.outcomes.sort_by(|a, b| (a.position, &a.entry).cmp(&(b.position, &b.entry)));
+        self
+    }
+
     fn note(&mut self, entry: &QuarantineEntry, fate: Fate) {
         self.outcomes.push(Outcome {
             entry: entry.location.clone(),
@@ -257,7 +264,7 @@ impl Redrive {
                 tracing::info!(origin = %stage.origin, sent = report.sent(), left = queue.candidates.len(), "records sent back");
             }
         }
-        Ok(report)
+        Ok(report.in_order())
     }
 
     /// What [`run`](Self::run) would do. Nothing is changed, and an interrupted redrive stays so.
@@ -274,7 +281,7 @@ impl Redrive {
                 }
             }
         }
-        Ok(report)
+        Ok(report.in_order())
     }
 
     /// Lists the quarantine, and puts what belongs to each stage into order.
@@ -357,7 +364,8 @@ impl Redrive {
             if !stage.checkpoints.have_passed(&entry.shard, position) {
                 let shard = &entry.shard;
                 return Ok(Err(format!(
-                    "the checkpoint of shard {shard} has not passed it yet: it does when a later change of the shard is durable, or the shard ends"
+                    "the checkpoint of shard {shard} has not passed it yet: it does when a later change of the shard is durable, or \
+                     the shard ends"
                 )));
             }
             // A row of a snapshot may share an object with changes of a later hour; copies of it change nothing.
@@ -375,7 +383,8 @@ impl Redrive {
     }
 }
 
-/// Puts records into the order in which they are sent: that of their positions, which is the order of each shard, and of each item across its shards.
+/// Puts records into the order in which they are sent: that of their positions, which is the order of each shard, and of each item across
+/// its shards.
 pub fn in_order(entries: &mut [QuarantineEntry]) {
     entries.sort_by(|a, b| (a.position, &a.location).cmp(&(b.position, &b.location)));
 }
@@ -388,7 +397,8 @@ impl StageRoute {
     /// The change that a record holds, or why it holds none.
     async fn change<'e>(&self, lake: &Lake, entry: &'e QuarantineEntry) -> Result<Result<ChangeEvent<'e>, String>, RedriveError> {
         if entry.origin == Origin::Snapshot && Content::of(&entry.raw) == Content::Other {
-            let reason = "it is an item as a snapshot found it: take a snapshot of it by its key (`headwater snapshot start --keys`), then discard this";
+            let reason = "it is an item as a snapshot found it: take a snapshot of it by its key (`headwater snapshot start \
+                          --keys`), then discard this";
             return Ok(Err(reason.to_owned()));
         }
         let kept = Kept { position: entry.position, time: entry.time, raw: &entry.raw };

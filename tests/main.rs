@@ -15,6 +15,7 @@ mod lake;
 mod local;
 #[cfg(feature = "embedded")]
 mod notify;
+mod quarantine;
 #[cfg(feature = "sql")]
 mod query;
 #[cfg(feature = "embedded")]

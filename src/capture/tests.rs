@@ -3,7 +3,7 @@ use crate::event::{AttributeType, Operation};
 
 const RECORD: &str = concat!(
     r#"{"eventID":"e","eventName":"MODIFY","dynamodb":{"ApproximateCreationDateTime":7,"SequenceNumber":"17","Keys":{"id":{"S":"a"}},"#,
-    r#""NewImage":{"id":{"S":"a"},"n":{"N":"1.10"},"tags":{"SS":["x"]}},"OldImage":{"id":{"S":"a"}}}}"#
+    r#""NewImage":{"id":{"S":"a"},"n":{"N":"1.10"},"tags":{"SS":["x"]}},"OldImage":{"id":{"S":"a"},"n":{"N":"1"}}}}"#
 );
 
 fn schema(key: AttributeType) -> TableSchema {

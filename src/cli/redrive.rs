@@ -28,6 +28,7 @@ Exit codes:
 /// Arguments of `headwater redrive`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// The configuration.
     #[arg(long, value_name = "PATH", default_value = "headwater.toml")]

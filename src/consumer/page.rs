@@ -47,7 +47,6 @@ pub struct Page<'p> {
 }
 
 /// A record of a page.
-#[expect(clippy::large_enum_variant, reason = "nearly all records are changes")]
 pub enum Record<'p> {
     /// A change.
     Change {

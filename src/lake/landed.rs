@@ -33,7 +33,8 @@ impl Lake {
         retry(RetryPolicy::COMMIT, &CancellationToken::new(), read).await
     }
 
-    /// Whether the change of this id, which stands at `position` of its shard and belongs to this hour, is in the run that covers the position.
+    /// Whether the change of this id, which stands at `position` of its shard and belongs to this hour, is in the run that covers the
+    /// position.
     pub async fn has_landed(
         &self,
         shard: &ShardId,

@@ -209,7 +209,7 @@ impl Layout {
             [day, item, file] => (day, Some(ItemDigest::parse(item.strip_prefix(ITEM)?)?), file),
             _ => return None,
         };
-        (day.starts_with("dt=") && file.ends_with(".json")).then_some(item)
+        (day.starts_with("dt=") && file.strip_suffix(".json").is_some()).then_some(item)
     }
 
     /// Where a quarantined record goes that is not to be sent back.

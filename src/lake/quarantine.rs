@@ -1,8 +1,8 @@
 //! Records that cannot become changes, kept whole with the reason and what is known of them, for redrive.
 //!
-//! An entry is one object, created once and never altered: to store a record again changes nothing, so whoever is not sure that it is stored
-//! stores it again. Its name tells the day, the item where the record tells one (by a digest, so that one listing says which items have entries and
-//! no value is in a name), the shard and the position.
+//! An entry is one object, created once and never altered: to store a record again changes nothing, so whoever is not sure that it is
+//! stored stores it again. Its name tells the day, the item where the record tells one (by a digest, so that one listing says which items
+//! have entries and no value is in a name), the shard and the position.
 //!
 //! Nothing but [`Quarantine`] reads entries: `headwater redrive`, which sends them back or sets them aside, and the counts of `status`.
 
@@ -30,7 +30,8 @@ use crate::table::Key;
 pub use entry::{Content, QuarantineEntry};
 pub use stored::{Listed, Quarantine};
 
-/// Characters of an item's digest: 64 bits, so that two items of one quarantine never meet in practice. If they did, one would wait for the other.
+/// Characters of an item's digest: 64 bits, so that two items of one quarantine never meet in practice. If they did, one would wait for the
+/// other.
 const DIGEST_CHARACTERS: usize = 16;
 
 /// Why a record is in quarantine.
@@ -179,8 +180,8 @@ struct Entry<'a> {
 }
 
 impl Lake {
-    /// Stores a record in quarantine; durable when this returns, which may take retries. A record that is there already is left as it is, so after
-    /// an error the same call may be repeated.
+    /// Stores a record in quarantine; durable when this returns, which may take retries. A record that is there already is left as it is,
+    /// so after an error the same call may be repeated.
     pub async fn quarantine(&self, record: &PoisonRecord<'_>) -> Result<(), LakeError> {
         let doing = || format!("quarantine a record of shard {}", record.shard);
         let found_at = clock::unix_seconds();

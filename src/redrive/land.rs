@@ -17,8 +17,8 @@ struct CarriedOut {
 }
 
 impl Redrive {
-    /// Carries out the plan with the highest number, if any of its entries is left. Returns how many records of it were sent to the end. `done` is the
-    /// number up to which this process knows of nothing more to do, then and afterwards.
+    /// Carries out the plan with the highest number, if any of its entries is left. Returns how many records of it were sent to the end.
+    /// `done` is the number up to which this process knows of nothing more to do, then and afterwards.
     pub(super) async fn finish(&self, done: &mut u32) -> Result<u64, RedriveError> {
         let Some((number, body)) = self.lake.quarantined().latest_plan().await?.filter(|(number, _)| number > done) else { return Ok(0) };
         let plan: Plan = serde_json::from_slice(&body).map_err(|error| RedriveError::Plan { number, reason: error.to_string() })?;
@@ -76,8 +76,8 @@ impl Redrive {
         Ok(())
     }
 
-    /// Writes what the plan says, if this process would write the same as the one that made it, and deletes the entries whose changes are in the plan's
-    /// objects. May be repeated, by anybody, at any time.
+    /// Writes what the plan says, if this process would write the same as the one that made it, and deletes the entries whose changes are
+    /// in the plan's objects. May be repeated, by anybody, at any time.
     async fn carry_out(&self, stage: &StageRoute, plan: &Plan) -> Result<CarriedOut, RedriveError> {
         let entries = self.entries(plan).await?;
         if plan.conditions == conditions(&self.lake)

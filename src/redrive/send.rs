@@ -20,8 +20,8 @@ struct Open {
 }
 
 impl Redrive {
-    /// Sends a batch. Records keep their shard and position, so that one that is too large still goes to quarantine under the name that it has there.
-    /// Everything of a shard is acknowledged before the records of another one are sent: an item's changes may be in both.
+    /// Sends a batch. Records keep their shard and position, so that one that is too large still goes to quarantine under the name that it
+    /// has there. Everything of a shard is acknowledged before the records of another one are sent: an item's changes may be in both.
     pub(super) async fn send(
         &self,
         stage: &StageRoute,

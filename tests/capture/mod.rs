@@ -5,7 +5,7 @@
     not(feature = "embedded"),
     allow(dead_code, reason = "some faults serve the tests of the whole stage only, which need the embedded DynamoDB")
 )]
-mod model;
+pub(crate) mod model;
 mod reader;
 #[cfg(feature = "embedded")]
 mod silent;

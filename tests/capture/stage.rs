@@ -218,8 +218,10 @@ async fn a_poison_record_is_quarantined_and_its_neighbours_land() {
     assert_eq!(world.landed(), rows(&[("a", &[1, 3])]));
     let mut stored = Vec::new();
     for day in std::fs::read_dir(world.folder.path().join(TABLE).join("quarantine")).unwrap() {
-        for file in std::fs::read_dir(day.unwrap().path()).unwrap() {
-            stored.push(std::fs::read_to_string(file.unwrap().path()).unwrap());
+        for item in std::fs::read_dir(day.unwrap().path()).unwrap() {
+            for file in std::fs::read_dir(item.unwrap().path()).unwrap() {
+                stored.push(std::fs::read_to_string(file.unwrap().path()).unwrap());
+            }
         }
     }
     assert_eq!(stored.len(), 1);

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use object_store::path::Path;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{ItemDigest, Kind, Origin};
@@ -89,12 +89,17 @@ struct Wire<'e> {
     found_at: Option<String>,
     #[serde(default)]
     version: Option<String>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "given")]
     record: Option<&'e RawValue>,
     #[serde(default)]
     text: Option<String>,
     #[serde(default)]
     base64: Option<String>,
+}
+
+/// A member that is there, whatever it is: a record may be `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl QuarantineEntry {
@@ -130,8 +135,8 @@ impl QuarantineEntry {
     }
 }
 
-/// The kind of an entry that does not say. Such entries are of three sorts: records of a table's stream, as they came or as they decode; lines that
-/// deliver could not read; and lines that were too large for a record, of which the reason says so.
+/// The kind of an entry that does not say. Such entries are of three sorts: records of a table's stream, as they came or as they decode;
+/// lines that deliver could not read; and lines that were too large for a record, of which the reason says so.
 fn inferred_kind(origin: Origin, reason: &str, raw: &[u8]) -> Kind {
     match Content::of(raw) {
         Content::StreamRecord => match std::str::from_utf8(raw).map(parse_record) {

@@ -129,8 +129,7 @@ impl Quarantine {
         let create = || async {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             match self.store.store.put_opts(&location, PutPayload::from(body.to_vec()), options).await {
-                Ok(_) => Ok(()),
-                Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
+                Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
                 Err(error) => Err(self.failed("create", &location, error)),
             }
         };

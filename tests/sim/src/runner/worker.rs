@@ -262,6 +262,7 @@ fn may_not_start(error: &StartError) -> bool {
         | StartError::NoStream(_)
         | StartError::WrongView { .. }
         | StartError::ContractFile { .. }
-        | StartError::Contract(_) => false,
+        | StartError::Contract(_)
+        | StartError::Webhook(_) => false,
     }
 }
