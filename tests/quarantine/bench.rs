@@ -283,17 +283,5 @@ pub(super) fn record(number: u64, item: &str, decodes: bool) -> String {
 }
 
 fn lease(checkpoint: Checkpoint) -> Lease {
-    Lease {
-        shard: shard(),
-        stream: StreamArn::new("arn:stream/1"),
-        parents: Vec::new(),
-        owner: None,
-        counter: 0,
-        checkpoint,
-        last_sequence: None,
-        durable_through: None,
-        found_at: None,
-        done_at: None,
-        segment: None,
-    }
+    Lease::new(shard(), StreamArn::new("arn:stream/1"), checkpoint)
 }
