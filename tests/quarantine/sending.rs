@@ -82,7 +82,7 @@ impl ShardWriter for Writer {
 
     async fn due(&mut self) {
         if self.told == self.taken {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -206,8 +206,7 @@ async fn an_item_s_changes_arrive_in_order_through_poison_restarts_and_redrives(
             }
             if draw(&mut state, 2) == 0 {
                 // A version that understands more.
-                let learnt = world.not_understood.lock().unwrap().first().copied();
-                learnt.map(|learnt| world.not_understood.lock().unwrap().remove(&learnt));
+                world.not_understood.lock().unwrap().pop_first();
             }
             if draw(&mut state, 3) > 0 {
                 world.redrive().await;
