@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use headwater_sim::journal::{Event, Journal};
 use headwater_sim::runner::coverage::Coverage;
-use headwater_sim::runner::scenario::{Route, Scenario};
+use headwater_sim::runner::scenario::{Route, Scenario, Step};
 use headwater_sim::runner::{marks, play, poison};
 use tracing::Level;
 
@@ -26,7 +26,10 @@ struct Logs {
 static LOGS: LazyLock<Logs> = LazyLock::new(|| {
     let mut logs = Logs { histories: Vec::new(), coverage: Coverage::default() };
     let traced = (0..SEEDS_TRACED).map(|seed| (seed, Level::TRACE));
-    for (seed, level) in (0..SEEDS).map(|seed| (seed, Level::DEBUG)).chain(traced) {
+    // Few have one.
+    let large = (SEEDS..).find(|seed| Scenario::draw(*seed, Route::Kinesis).steps.iter().any(|(_, step)| matches!(step, Step::WriteLarge)));
+    let seeds = (0..SEEDS).chain(large).map(|seed| (seed, Level::DEBUG));
+    for (seed, level) in seeds.chain(traced) {
         for route in [Route::Lake, Route::Kinesis] {
             let report = play(&Scenario::draw(seed, route), Some(level)).unwrap();
             logs.coverage.add(&report.coverage);
@@ -98,7 +101,7 @@ fn what_is_said_of_poison_holds_nothing_of_it() {
         assert!(leaks.is_empty(), "seed {seed}: payloads are in the log:\n{}", leaks.join("\n"));
         let quarantined: Vec<&String> = lines.iter().filter(|line| line.contains("put into quarantine")).collect();
         assert!(quarantined.len() > 10, "{quarantined:?}");
-        for reason in ["a string is found", "in the place of an attribute type", "does not hold the record's key"] {
+        for reason in ["a string is found", "in the place of an attribute type", "an integer is found"] {
             assert!(quarantined.iter().any(|line| line.contains(reason)), "no record was refused because {reason}: {quarantined:?}");
         }
         assert!(quarantined.iter().all(|line| line.contains("shard=") && line.contains("reason=")), "{quarantined:?}");
