@@ -118,7 +118,7 @@ impl Simulator {
         let after = (ticks(None), ticks(self.thread));
         stop.cancel();
         for thread in threads {
-            thread.join().map_or_else(|_| bail!("a worker panicked"), |worked| worked)?;
+            thread.join().unwrap_or_else(|_| bail!("a worker panicked"))?;
         }
         arrived?;
         let received = self.load.received();

@@ -12,7 +12,7 @@ use headwater::lease::table::{Update, Write};
 use headwater::route::{Announcement, Arrival, Progress, Route, RouteError, ShardWriter};
 
 use super::model::{Model, TIME, insert, shard};
-use super::world::{Worker, World, rows, wait_until};
+use super::world::{Worker, World, rows, stream, wait_until};
 
 const SHARDS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -82,7 +82,7 @@ async fn a_shard_whose_holder_is_silent_is_taken_although_it_was_asked_for_nicel
     let leases = world.leases();
     leases.ensure(true).await.unwrap();
     // A holder that lives, as far as its lease tells, and never listens.
-    let lease = Lease { found_at: Some(*TIME), ..Lease::new(ShardId::new("a"), world.stream(), headwater::lease::Checkpoint::TrimHorizon) };
+    let lease = Lease { found_at: Some(*TIME), ..Lease::new(ShardId::new("a"), stream(), headwater::lease::Checkpoint::TrimHorizon) };
     leases.create(&lease).await.unwrap();
     let Write::Done(held) = leases.take(&lease, "deaf").await.unwrap() else { panic!("nobody else is there") };
     let Write::Done(asked) = leases.ask(&held, "thief").await.unwrap() else { panic!("nobody else is there") };
@@ -99,7 +99,7 @@ async fn a_holder_that_is_asked_writes_on_until_it_passes_the_lease_and_nobody_e
     let world = World::new().await;
     let leases = world.leases();
     leases.ensure(true).await.unwrap();
-    let lease = Lease::new(ShardId::new("a"), world.stream(), headwater::lease::Checkpoint::TrimHorizon);
+    let lease = Lease::new(ShardId::new("a"), stream(), headwater::lease::Checkpoint::TrimHorizon);
     leases.create(&lease).await.unwrap();
     let Write::Done(held) = leases.take(&lease, "holder").await.unwrap() else { panic!("nobody else is there") };
     let Write::Done(asked) = leases.ask(&held, "thief").await.unwrap() else { panic!("nobody else is there") };

@@ -30,6 +30,11 @@ use super::model::Model;
 
 pub(super) const TABLE: &str = "orders";
 
+/// The stream of models.
+pub(super) fn stream() -> StreamArn {
+    StreamArn::new("arn:stream/1")
+}
+
 /// Leases and lake outlive the workers of a test.
 pub(super) struct World {
     pub(super) dynamo: Embedded,
@@ -60,11 +65,6 @@ impl World {
 
     pub(super) fn leases(&self) -> LeaseTable {
         LeaseTable::new(&self.dynamo.sdk_config(), "leases", CancellationToken::new())
-    }
-
-    /// The stream of models.
-    pub(super) fn stream(&self) -> StreamArn {
-        StreamArn::new("arn:stream/1")
     }
 
     pub(super) async fn worker(&self, name: &str, model: &Model) -> Worker {

@@ -8,8 +8,11 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
+/// A target: whatever it is given, its checks hold.
+type Target = fn(&[u8]);
+
 /// Every target by the name of its folder, which is that of its fuzz program as well.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Target); 7] = [
     ("get_records", targets::get_records),
     ("line", targets::line),
     ("contract", targets::contract),
@@ -20,7 +23,7 @@ const TARGETS: [(&str, fn(&[u8])); 7] = [
 ];
 
 /// Runs a target over all files of its folder, and gives how many there are. A file that breaks a promise is named.
-fn run(kind: &str, target: &str, check: fn(&[u8])) -> usize {
+fn run(kind: &str, target: &str, check: Target) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(kind).join(target);
     let Ok(files) = fs::read_dir(&folder) else { return 0 };
     let mut count = 0;

@@ -166,7 +166,9 @@ async fn landed(bench: &Bench) -> BTreeMap<String, Vec<u64>> {
             }
         }
     }
-    landed.values_mut().for_each(|numbers| numbers.sort_unstable());
+    for numbers in landed.values_mut() {
+        numbers.sort_unstable();
+    }
     landed
 }
 

@@ -175,10 +175,10 @@ impl World {
     /// Each item's changes came in order. A worker that was killed has left copies: the first appearance counts.
     fn check(&self, seed: u64) {
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut met = BTreeSet::new();
         for (item, id) in self.stream.arrived.lock().unwrap().iter() {
             let made: u64 = id[1..].parse().unwrap();
-            if seen.insert(made) {
+            if met.insert(made) {
                 let before = last.insert(item.clone(), made);
                 assert!(before < Some(made), "seed {seed}: change {made} of {item} came after {before:?}");
             }

@@ -39,7 +39,7 @@ impl Spoilt {
     fn spoil(&self, mut page: Value) -> Value {
         for record in page["Records"].as_array_mut().into_iter().flatten() {
             let number = self.records.fetch_add(1, Ordering::Relaxed);
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 spoil(record, number / 3);
             }
         }
