@@ -26,12 +26,14 @@ use object_store::{
 };
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::bench::{Bench, insert, position};
 
 const SHARDS: usize = 1000;
+/// As the capture stage has.
+const PAGES: usize = 8;
 /// The default.
 const LIMIT: usize = 64 << 20;
 /// A change with two images of 400 KB, save for what they share.
@@ -118,15 +120,25 @@ async fn write_all(bench: &Bench, shards: usize, limit: usize) -> Duration {
     let budget = MemoryBudget::new(limit);
     let lake = Arc::new(Lake::on(bench.store.clone(), bench.settings(), schema()).await.unwrap());
     let route = LakeRoute::new(lake, Arc::clone(&budget));
-    let taken = Barrier::new(shards);
+    let (pages, taken) = (Semaphore::new(PAGES), Barrier::new(shards));
     let within = || assert!(budget.held() <= budget.limit(), "{} held", budget.held());
     let begun = Instant::now();
     let writers = (0..shards).map(|shard| {
-        let (route, taken, within) = (&route, &taken, &within);
+        let (route, pages, taken, within) = (&route, &pages, &taken, &within);
         async move {
             let shard = ShardId::new(format!("shard-{shard:04}"));
             let mut writer = route.open(&shard, Position::ZERO).await.unwrap();
             for number in 1..=CHANGES {
+                // As a stage does: so many pages are in memory at once, and whoever waits for one answers meanwhile.
+                let _page = loop {
+                    tokio::select! {
+                        page = pages.acquire() => break page.unwrap(),
+                        () = writer.due() => {
+                            writer.poll().await.unwrap();
+                            within();
+                        }
+                    }
+                };
                 writer.append(position(number), &change(&shard, number)).await.unwrap();
                 within();
             }
