@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -202,17 +202,21 @@ pub struct WatchedStage {
     pub clock: ServiceClock,
 }
 
-/// A shard, and how the work on it ended.
-type Worked = (ShardId, Result<shard::Outcome, ConsumerError>);
+/// How the work on a shard ended.
+type Outcome = Result<shard::Outcome, ConsumerError>;
+
+/// A task, its shard, and how the work on it ended.
+type Worked = (task::Id, (ShardId, Outcome));
 
 /// A stage: the consumer of one stream.
 pub struct Consumer {
     context: Arc<Context>,
     observed: Observed,
-    held: BTreeSet<ShardId>,
+    /// The tasks by shard. A shard that was given up and came back may have an earlier task that was not taken leave of yet.
+    held: BTreeMap<ShardId, task::Id>,
     /// What was free in the last round and left to others.
     left: BTreeSet<ShardId>,
-    tasks: JoinSet<Worked>,
+    tasks: JoinSet<(ShardId, Outcome)>,
     draining: CancellationToken,
     reminded: Option<Instant>,
 }
@@ -223,7 +227,7 @@ impl Consumer {
         Self {
             context: Arc::new(context),
             observed: Observed::default(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             left: BTreeSet::new(),
             tasks: JoinSet::new(),
             draining: CancellationToken::new(),
@@ -284,6 +288,7 @@ impl Consumer {
                     Ok(left_some) => left_some,
                     // The tasks go on for as long as their leases last.
                     Err(error) if error.may_pass() => {
+                        self.context.board.note_trouble(describe(&error));
                         tracing::warn!(stage = self.context.source.stage, error = describe(&error), "the stream and the leases cannot be looked at; trying again");
                         false
                     }
@@ -296,10 +301,10 @@ impl Consumer {
                 tokio::select! {
                     () = &mut pause => break,
                     () = stop.cancelled() => return Ok(()),
-                    Some(done) = self.tasks.join_next() => {
+                    Some(done) = self.tasks.join_next_with_id() => {
                         let mut ended = self.take_leave(done)?;
                         // Shards that are closed together end together: one look for all of them.
-                        while let Some(done) = self.tasks.try_join_next() {
+                        while let Some(done) = self.tasks.try_join_next_with_id() {
                             ended |= self.take_leave(done)?;
                         }
                         // Their children can be read now: look at once.
@@ -314,8 +319,10 @@ impl Consumer {
 
     /// The work on a shard is over. True when the shard is done.
     fn take_leave(&mut self, done: Result<Worked, JoinError>) -> Result<bool, ConsumerError> {
-        let (shard, outcome) = done?;
-        self.held.remove(&shard);
+        let (task, (shard, outcome)) = done?;
+        if self.held.get(&shard) == Some(&task) {
+            self.held.remove(&shard);
+        }
         match outcome? {
             shard::Outcome::Ended => return Ok(true),
             shard::Outcome::Lost => {
@@ -331,14 +338,15 @@ impl Consumer {
         Ok(false)
     }
 
-    /// Looks at the stream and the leases, creates what is missing and takes what is due. True when something that is free was left to others.
+    /// Looks at the stream and the leases, creates what is missing and takes what is due. True when it is worth looking again soon.
     async fn round(&mut self, stop: &CancellationToken) -> Result<bool, ConsumerError> {
         let context = Arc::clone(&self.context);
-        let stream = retry(RetryPolicy::SERVICE, stop, || context.source.api.current()).await?;
+        let stream = retry(RetryPolicy::ROUND, stop, || context.source.api.current()).await?;
         let mut listed = self.list(&stream.arn, !stream.enabled, stop).await?;
         let mut leases = context.leases.read().await?.leases;
         let mut older = Vec::new();
-        self.observed.update(&leases, Instant::now());
+        let seen = Instant::now();
+        self.observed.update(&leases, seen);
         // What replaced streams still hold comes before the new one's changes, and so do their leases.
         for arn in lineage::replaced(&by_shard(&leases), &stream.arn, self.context.clock.unix_seconds()) {
             let of_replaced = self.list(&arn, true, stop).await?;
@@ -360,14 +368,14 @@ impl Consumer {
             }
         }
         let readable = lineage::readable(&listed, &by_shard);
-        let left_some = self.share_out(&readable, &leases, stream.retention).await?;
+        let left_some = self.share_out(&readable, &leases, seen, stream.retention).await?;
         context.board.note_look(stream);
         Ok(left_some)
     }
 
     /// A stream's shards. One that is disabled for longer than it remembers is gone; then there is nothing to list.
     async fn list(&self, stream: &StreamArn, may_be_gone: bool, stop: &CancellationToken) -> Result<Vec<ShardInfo>, ConsumerError> {
-        match retry(RetryPolicy::SERVICE, stop, || describe_all(self.context.source.api.as_ref(), stream)).await {
+        match retry(RetryPolicy::ROUND, stop, || describe_all(self.context.source.api.as_ref(), stream)).await {
             Ok((_, shards)) => Ok(shards),
             Err(error) if error.failure == Failure::NotFound && may_be_gone => Ok(Vec::new()),
             Err(error) => Err(error.into()),

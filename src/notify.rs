@@ -57,6 +57,8 @@ impl Rhythm {
     };
 }
 
+/// Records in quarantine are counted so far: whoever has more has one problem, and a listing costs a call for a thousand.
+const COUNTED: u64 = 10_000;
 /// How long reading a lease table or listing the quarantine may take; the next look is not far.
 const READ_LIMIT: Duration = Duration::from_secs(20);
 /// What a shutdown grants the last look.
@@ -101,11 +103,17 @@ impl Notifier {
         loop {
             let pause = self.context.rhythm.look.mul_f64(0.75 + fastrand::f64() / 2.0);
             tokio::select! {
-                () = tokio::time::sleep(pause) => self.look().await,
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => break,
+            }
+            tokio::select! {
+                () = self.look() => {}
+                // What was claimed and not told by then is told again.
                 () = stop.cancelled() => break,
             }
         }
-        if tokio::time::timeout(LAST_LOOK, self.look()).await.is_err() {
+        // Not at the quarantine, which may be long and changes nothing about why a stage stopped.
+        if tokio::time::timeout(LAST_LOOK, self.look_at(false)).await.is_err() {
             tracing::warn!(
                 "what needs a person could not be told in time before the end; the next start, or another worker, goes on with it"
             );
@@ -114,10 +122,14 @@ impl Notifier {
 
     /// Looks at every stage once, and tells what is to be told. What fails is logged; the next look goes on with it.
     pub async fn look(&mut self) {
+        self.look_at(true).await;
+    }
+
+    async fn look_at(&mut self, quarantine: bool) {
         let mut away = BTreeSet::new();
         for (stage, memory) in self.context.stages.iter().zip(&mut self.memories) {
             let mut round = Round { context: &self.context, leases: &stage.leases, memory, away: &mut away };
-            if let Err(error) = round.look(stage).await {
+            if let Err(error) = round.look(stage, quarantine).await {
                 tracing::warn!(stage = stage.name, %error, "could not look after what needs a person; trying again at the next look");
             }
         }
@@ -134,7 +146,7 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    async fn look(&mut self, stage: &WatchedStage) -> Result<(), AwsError> {
+    async fn look(&mut self, stage: &WatchedStage, quarantine: bool) -> Result<(), AwsError> {
         let contents = tokio::time::timeout(READ_LIMIT, self.leases.read()).await;
         let contents = contents.map_err(|_| AwsError::of("Scan", Failure::Unavailable, "the lease table could not be read in time"))??;
         let expected = Expected {
@@ -146,10 +158,10 @@ impl Round<'_> {
             freshness: self.context.freshness,
         };
         let mut findings = expected.look(&contents);
-        if stage.name == self.context.last_stage {
+        if quarantine && stage.name == self.context.last_stage {
             self.quarantine(&expected, &mut findings).await;
         } else {
-            // Another stage's notice, should it have been this one's before.
+            // Not looked at, or another stage's notice, should it have been this one's before.
             findings.unknown.insert(NoticeKind::Quarantine);
         }
         self.memory.note(&contents.notices, &findings, Instant::now());
@@ -172,10 +184,10 @@ impl Round<'_> {
 
     async fn quarantine(&self, expected: &Expected<'_>, findings: &mut Findings) {
         let lake = &self.context.lake;
-        let error = match tokio::time::timeout(READ_LIMIT, lake.quarantine_count()).await {
+        let error = match tokio::time::timeout(READ_LIMIT, lake.quarantined().count(COUNTED)).await {
             Ok(Ok(records)) => {
                 let place = lake.store().describe(&lake.layout().quarantine());
-                findings.conditions.extend(expected.quarantine(records, &place));
+                findings.conditions.extend(expected.quarantine(records, records < COUNTED, &place));
                 return;
             }
             Ok(Err(error)) => error.to_string(),

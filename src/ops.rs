@@ -18,6 +18,7 @@ mod status;
 pub mod verdict;
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -34,11 +35,16 @@ pub struct Health {
     seen: RwLock<(Phase, Option<Watch>)>,
 }
 
+/// So many fail-over times without a look are no coincidence.
+const LOOKS_MISSED: u32 = 3;
+/// A minute of a service's own trouble passes by itself more often than not.
+const SHORTEST_LOOK: Duration = Duration::from_mins(1);
+
 impl Health {
     /// A service that is starting.
     pub fn starting(settings: &Settings) -> Arc<Self> {
-        // A stage looks twice within the fail-over time, however long that is.
-        let look = settings.health.stalled_after.max(settings.lease.failover);
+        // A stage looks twice within the fail-over time. Its leases last for one, and after that nobody may read for it.
+        let look = (settings.lease.failover * LOOKS_MISSED).max(SHORTEST_LOOK);
         Arc::new(Self {
             table: settings.table.name.clone(),
             limits: Limits { progress: settings.health.stalled_after, look },

@@ -108,19 +108,21 @@ pub struct StageRoute {
     pub checkpoints: Checkpoints,
 }
 
-/// How far the shards of a stage are checkpointed.
+/// How far the shards of a stage are checkpointed; nothing is known of it where there is no lease table.
 #[derive(Debug, Clone, Default)]
-pub struct Checkpoints(BTreeMap<ShardId, Checkpoint>);
+pub struct Checkpoints(Option<BTreeMap<ShardId, Checkpoint>>);
 
 impl Checkpoints {
     /// As the leases say.
     pub fn of(leases: &[Lease]) -> Self {
-        Self(leases.iter().map(|lease| (lease.shard.clone(), lease.checkpoint)).collect())
+        Self(Some(leases.iter().map(|lease| (lease.shard.clone(), lease.checkpoint)).collect()))
     }
 
     /// Whether nobody reads the record at this position again. A shard without a lease was read to its end and forgotten.
     pub fn have_passed(&self, shard: &ShardId, position: Position) -> bool {
-        match self.0.get(shard) {
+        // Whoever makes a new lease table reads everything again.
+        let Some(checkpoints) = &self.0 else { return false };
+        match checkpoints.get(shard) {
             Some(Checkpoint::At(reached)) => *reached >= position,
             Some(Checkpoint::TrimHorizon | Checkpoint::AtTimestamp(_)) => false,
             Some(Checkpoint::ShardEnd) | None => true,
@@ -317,12 +319,17 @@ impl Redrive {
         Ok(queues)
     }
 
+    /// Whether later records of an item wait behind one that stays. In the lake each finds its place by its number, so nothing waits there.
+    fn waits(&self, stage: &StageRoute) -> bool {
+        self.later_records == LaterRecords::Wait && !stage.lands
+    }
+
     /// The next records that can be sent. What stays is reported.
     async fn batch(&self, stage: &StageRoute, queue: &mut Queue, report: &mut Report) -> Result<Batch, RedriveError> {
         let (mut batch, mut bytes) = (Batch::default(), 0);
         while batch.ready.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             let Some(Candidate { entry, selected }) = queue.candidates.pop_front() else { break };
-            let item = entry.item().filter(|_| self.later_records == LaterRecords::Wait);
+            let item = entry.item().filter(|_| self.waits(stage));
             let looked = if !selected {
                 None
             } else if item.as_ref().is_some_and(|item| queue.held.contains(item)) {

@@ -28,6 +28,9 @@ impl RetryPolicy {
     /// For creating a lake object: a repeated attempt meets the object of the first one, so even a lost answer may be tried again.
     pub const COMMIT: Self =
         Self { first: Duration::from_millis(200), longest: Duration::from_secs(5), give_up_after: Duration::from_mins(2) };
+    /// For calls of a round, which comes again soon.
+    pub const ROUND: Self =
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(5), give_up_after: Duration::from_secs(20) };
     /// For calls of a running service: outlasts a fail-over of the service, not a day.
     pub const SERVICE: Self =
         Self { first: Duration::from_millis(100), longest: Duration::from_secs(20), give_up_after: Duration::from_mins(10) };

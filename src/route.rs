@@ -82,6 +82,12 @@ pub trait ShardWriter: Send {
     /// Whether everything that was taken is durable.
     fn is_flushed(&self) -> bool;
 
+    /// Whether it waits for its target and holds so much that another change would have to wait too. Until it is not, it is best given none: who waits
+    /// for it with a page in hand keeps others from reading.
+    fn is_stuck(&self) -> bool {
+        false
+    }
+
     /// What became durable and was not told yet. After an error of another method there may be such: a call that fails does not undo those before.
     fn settled(&mut self) -> Progress;
 }
@@ -96,6 +102,13 @@ pub enum Progress {
     /// Another process made everything up to and including this one durable already. What was taken and is not durable was dropped:
     /// read on after this position.
     Rewind(Position),
+}
+
+impl RouteError {
+    /// A record that cannot go on could not be set aside either. It must not be passed over, whatever keeps it from being stored: its shard waits.
+    pub(crate) fn waiting(error: impl Into<Self>) -> Self {
+        Self { may_pass: true, ..error.into() }
+    }
 }
 
 /// The destination does not take events, and retrying inside the route did not help.

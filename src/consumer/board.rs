@@ -4,6 +4,7 @@
 //! shard that waits for its target says so (*honest-lag*).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -38,8 +39,12 @@ pub struct Standing {
 /// The shards that a stage of this process holds.
 #[derive(Debug, Default)]
 pub struct Board {
-    places: Mutex<BTreeMap<ShardId, Standing>>,
+    /// With the number of the place, since a shard that comes back may have an earlier place that is not given up yet.
+    places: Mutex<BTreeMap<ShardId, (u64, Standing)>>,
     looked: Mutex<Option<Look>>,
+    /// Why the last look failed, if it did.
+    trouble: Mutex<Option<String>>,
+    places_taken: AtomicU64,
 }
 
 /// What a stage saw when it last looked at its stream and its leases with success.
@@ -54,7 +59,7 @@ pub struct Look {
 impl Board {
     /// Every shard that is held, and where it stands.
     pub fn standings(&self) -> BTreeMap<ShardId, Standing> {
-        self.places().clone()
+        self.places().iter().map(|(shard, (_, standing))| (shard.clone(), standing.clone())).collect()
     }
 
     /// The last successful look at the stream and the leases; none before the first one.
@@ -65,16 +70,28 @@ impl Board {
     /// The stage has looked at the stream and the leases, and taken what it may.
     pub fn note_look(&self, stream: StreamInfo) {
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Look { at: Instant::now(), stream });
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The stage could not look.
+    pub fn note_trouble(&self, why: String) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// Why the stage could not look the last time; none when it could.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Adds a shard that was just taken. It is on the board until the place is dropped.
     pub fn place(self: &Arc<Self>, shard: ShardId, doing: Doing, durable_through: Option<i64>) -> Place {
         let now = Instant::now();
-        self.places().insert(shard.clone(), Standing { doing, since: now, progressed: now, durable_through });
-        Place { board: Arc::clone(self), shard }
+        let number = self.places_taken.fetch_add(1, Relaxed);
+        self.places().insert(shard.clone(), (number, Standing { doing, since: now, progressed: now, durable_through }));
+        Place { board: Arc::clone(self), shard, number }
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<ShardId, Standing>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<ShardId, (u64, Standing)>> {
         // Each statement leaves the map whole, so a panic elsewhere does not spoil it.
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,33 +102,46 @@ impl Board {
 pub struct Place {
     board: Arc<Board>,
     shard: ShardId,
+    number: u64,
 }
 
 impl Place {
-    /// The task does something else now.
+    /// The task does something else now. Who waits for one thing and then for another has waited since the first.
     pub fn now(&self, doing: Doing) {
-        if let Some(standing) = self.board.places().get_mut(&self.shard)
-            && standing.doing != doing
-        {
-            (standing.doing, standing.since) = (doing, Instant::now());
-        }
+        self.change(|standing| {
+            if std::mem::discriminant(&standing.doing) != std::mem::discriminant(&doing) {
+                standing.since = Instant::now();
+            }
+            standing.doing = doing;
+        });
     }
 
     /// Progress was confirmed, which ends all waiting; everything before `durable_through` is durable, where that is known.
     pub fn progressed(&self, durable_through: Option<i64>) {
-        if let Some(standing) = self.board.places().get_mut(&self.shard) {
+        self.change(|standing| {
             standing.progressed = Instant::now();
             if standing.doing != Doing::Reading {
                 (standing.doing, standing.since) = (Doing::Reading, standing.progressed);
             }
             standing.durable_through = standing.durable_through.max(durable_through);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Standing)) {
+        if let Some((number, standing)) = self.board.places().get_mut(&self.shard)
+            && *number == self.number
+        {
+            change(standing);
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.board.places().remove(&self.shard);
+        let mut places = self.board.places();
+        if places.get(&self.shard).is_some_and(|(number, _)| *number == self.number) {
+            places.remove(&self.shard);
+        }
     }
 }
 
@@ -137,6 +167,29 @@ mod tests {
         place.progressed(None);
         assert_eq!(board.standings()[&ShardId::new("a")].doing, Doing::Reading, "what makes progress waits for nothing");
         drop(place);
+        assert!(board.standings().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_one_thing_and_then_for_another_has_waited_since_the_first() {
+        let board = Arc::new(Board::default());
+        let place = board.place(ShardId::new("a"), Doing::Reading, None);
+        place.now(Doing::Waiting("request 1".to_owned()));
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        place.now(Doing::Waiting("request 2".to_owned()));
+        assert_eq!(board.standings()[&ShardId::new("a")].since, begun);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_given_up_late_does_not_take_the_shard_s_new_one_with_it() {
+        let board = Arc::new(Board::default());
+        let early = board.place(ShardId::new("a"), Doing::Reading, None);
+        let late = board.place(ShardId::new("a"), Doing::TakingOver, None);
+        early.progressed(Some(1));
+        drop(early);
+        assert_eq!(board.standings()[&ShardId::new("a")].doing, Doing::TakingOver);
+        drop(late);
         assert!(board.standings().is_empty());
     }
 }

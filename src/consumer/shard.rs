@@ -135,7 +135,14 @@ pub(super) struct HeldShard {
 
 impl HeldShard {
     async fn run(self, failover: Duration) -> Result<Outcome, ConsumerError> {
-        let Some(outcome) = self.held.while_held(failover, Box::pin(self.persist())).await else { return Ok(Outcome::Lost) };
+        let work = async {
+            tokio::select! {
+                outcome = self.persist() => outcome,
+                // Who has asked for the shard waits no longer: what is not durable by now is read again.
+                () = self.overdue() => Ok(Outcome::Drained),
+            }
+        };
+        let Some(outcome) = self.held.while_held(failover, Box::pin(work)).await else { return Ok(Outcome::Lost) };
         if matches!(outcome, Ok(Outcome::Ended | Outcome::Lost)) {
             return outcome;
         }
@@ -146,18 +153,24 @@ impl HeldShard {
         outcome
     }
 
+    /// Resolves when it is time to give the shard up, finished or not.
+    async fn overdue(&self) {
+        self.task.stopping.cancelled().await;
+        sleep(handover::TIME_TO_FINISH).await;
+    }
+
     /// Works, and where something is in the way that may pass, waits and goes on from the checkpoint: what was taken meanwhile is dropped, and its
     /// memory is others' to use. Each shard waits by itself and for a time of its own, so that what comes back is not met by all at once.
     async fn persist(&self) -> Result<Outcome, ConsumerError> {
         let mut delays = Delays::new(WAITING);
         loop {
-            let begun_at = self.held.current().await.checkpoint;
+            let begun = self.held.current().await;
             let error = match Box::pin(self.work()).await {
                 Err(error) if error.may_pass() => error,
                 outcome => return outcome,
             };
             let lease = self.held.current().await;
-            if lease.checkpoint != begun_at {
+            if (lease.checkpoint, lease.durable_through) != (begun.checkpoint, begun.durable_through) {
                 delays.reset();
             }
             let problem = describe(&error);
@@ -202,7 +215,8 @@ impl HeldShard {
             not_before,
             watermark: Watermark::default(),
             order_checked: durable.is_some(),
-            unread_since: self.task.origin.unread_since,
+            // What has been confirmed since the task began counts.
+            unread_since: lease.durable_through.max(self.task.origin.unread_since),
             has_vanished: false,
             parked: ParkedItems::open(&context.quarantine, &lease.shard, context.later_records)
                 .await
@@ -229,7 +243,8 @@ impl HeldShard {
                     let written = progress.writer.poll().await?;
                     progress.keep_going(written).await?
                 }
-                read = progress.reader.next() => match read? {
+                // Who waits with a page in hand for a target that takes nothing would keep others from reading.
+                read = progress.reader.next(), if !progress.writer.is_stuck() => match read? {
                     Read::Page(page) => progress.take(&page).await?,
                     Read::Trimmed => progress.trimmed().await?,
                     Read::Vanished => progress.vanished().await?,

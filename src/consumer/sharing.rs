@@ -16,15 +16,26 @@ use crate::lease::table::Write;
 use crate::mutant::{self, Mutant};
 
 impl Consumer {
-    /// Takes what is free of the readable shards, or asks a busier worker for one. True when something free was left to others.
-    pub(super) async fn share_out(&mut self, readable: &[ShardId], leases: &[Lease], retention: i64) -> Result<bool, ConsumerError> {
+    /// Takes what is free of the readable shards, or asks a busier worker for one. `seen` is when the leases were read. True when it is
+    /// worth looking again soon.
+    pub(super) async fn share_out(
+        &mut self,
+        readable: &[ShardId],
+        leases: &[Lease],
+        seen: Instant,
+        retention: i64,
+    ) -> Result<bool, ConsumerError> {
+        // Whoever has come to its end meanwhile holds nothing any more.
+        let mut ended = false;
+        while let Some(done) = self.tasks.try_join_next_with_id() {
+            ended |= self.take_leave(done)?;
+        }
         let readable: BTreeSet<&ShardId> = readable.iter().collect();
-        let now = Instant::now();
         let of_readable = leases.iter().filter(|lease| readable.contains(&lease.shard));
-        let candidates: Vec<_> = of_readable.map(|lease| Candidate { lease, hold: self.holding(lease, now) }).collect();
+        let candidates: Vec<_> = of_readable.map(|lease| Candidate { lease, hold: self.holding(lease, seen) }).collect();
         let Plan { take, ask, leaves } = plan(&candidates, &self.context.owner, |below| fastrand::usize(..below));
         let taken: BTreeSet<&ShardId> = take.iter().map(|lease| &lease.shard).collect();
-        let free = candidates.iter().filter(|candidate| candidate.hold != Holding::Alive);
+        let free = candidates.iter().filter(|candidate| candidate.hold.is_free());
         self.left = free.map(|candidate| &candidate.lease.shard).filter(|shard| !taken.contains(shard)).cloned().collect();
         for lease in take {
             self.take(lease, leases, retention).await?;
@@ -32,17 +43,19 @@ impl Consumer {
         if let Some(lease) = ask {
             self.ask(lease, leases, retention).await?;
         }
-        Ok(leaves)
+        // The children of what has ended can be read now.
+        Ok(leaves || ended)
     }
 
-    fn holding(&self, lease: &Lease, now: Instant) -> Holding {
+    fn holding(&self, lease: &Lease, seen: Instant) -> Holding {
         let context = &self.context;
-        if self.held.contains(&lease.shard) {
-            Holding::Alive
+        if self.held.contains_key(&lease.shard) {
+            // Where the lease is somebody else's, the task that it was taken from is not at its end yet.
+            if lease.owner.as_deref() == Some(context.owner.as_str()) { Holding::Alive } else { Holding::Leaving }
         } else if lease.holder().is_none_or(|holder| holder == context.owner) {
             // No task of ours works on it, so nobody does.
             if self.left.contains(&lease.shard) { Holding::Neglected } else { Holding::Free }
-        } else if self.observed.has_expired(lease, context.failover, now) {
+        } else if self.observed.has_expired(lease, context.failover, seen) {
             if self.left.contains(&lease.shard) { Holding::Neglected } else { Holding::Expired }
         } else {
             Holding::Alive
@@ -76,8 +89,9 @@ impl Consumer {
         };
         let (shard, origin) = (lease.shard.clone(), Origin::of(lease, leases, retention));
         let place = context.board.place(shard.clone(), doing, lease.durable_through);
-        self.held.insert(shard.clone());
         let task = ShardTask::new(Arc::clone(context), origin, retention, place, self.draining.child_token());
-        self.tasks.spawn(async move { (shard, Box::pin(task.run(claim)).await) });
+        let of_task = shard.clone();
+        let spawned = self.tasks.spawn(async move { (of_task, Box::pin(task.run(claim)).await) });
+        self.held.insert(shard, spawned.id());
     }
 }

@@ -8,7 +8,7 @@
 //! A worker counts as long as it holds a lease and none of its leases has expired. One that holds nothing is seen by nobody, and sees the others: it
 //! takes its share from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Lease;
 
@@ -26,12 +26,24 @@ pub struct Candidate<'l> {
 pub enum Holding {
     /// It lives.
     Alive,
-    /// There is none.
+    /// It lives, and this worker's own task of before is not at its end yet: not to be asked for.
+    Leaving,
+    /// There is none, or it is this worker, which has no task for it.
     Free,
     /// It has not renewed the lease for the fail-over time.
     Expired,
     /// There was none, or only a silent one, in an earlier round already, and nobody took it.
     Neglected,
+}
+
+impl Holding {
+    /// Whether nobody works on the shard.
+    pub const fn is_free(self) -> bool {
+        match self {
+            Self::Free | Self::Expired | Self::Neglected => true,
+            Self::Alive | Self::Leaving => false,
+        }
+    }
 }
 
 /// What a worker should do.
@@ -48,18 +60,16 @@ pub struct Plan<'l> {
 /// What the worker `me` should do about these leases. `pick` draws a number below the one it is given: workers that see the same at the same time
 /// should not all reach for the same lease.
 pub fn plan<'l>(candidates: &[Candidate<'l>], me: &str, mut pick: impl FnMut(usize) -> usize) -> Plan<'l> {
-    let (mut free, held): (Vec<&Candidate<'l>>, Vec<&Candidate<'l>>) =
-        candidates.iter().partition(|candidate| candidate.hold != Holding::Alive);
+    let (mut free, held): (Vec<&Candidate<'l>>, Vec<&Candidate<'l>>) = candidates.iter().partition(|candidate| candidate.hold.is_free());
     let mut loads: BTreeMap<&str, usize> = BTreeMap::from([(me, 0)]);
     for owner in held.iter().filter_map(|candidate| candidate.lease.owner.as_deref()) {
         *loads.entry(owner).or_default() += 1;
     }
     let own = loads.get(me).copied().unwrap_or_default();
     // Who let a lease expire is gone, although another one of its leases may not have expired yet.
-    let silent = |owner: &str| {
-        owner != me && free.iter().any(|candidate| candidate.hold == Holding::Expired && candidate.lease.holder() == Some(owner))
-    };
-    let workers = loads.keys().filter(|owner| !silent(owner)).count();
+    let unrenewed = free.iter().filter(|candidate| candidate.hold != Holding::Free);
+    let silent: BTreeSet<&str> = unrenewed.filter_map(|candidate| candidate.lease.holder()).filter(|owner| *owner != me).collect();
+    let workers = loads.keys().filter(|owner| !silent.contains(*owner)).count();
     let share = candidates.len().div_ceil(workers.max(1));
     let mut plan = Plan::default();
     while !free.is_empty() {
@@ -71,13 +81,15 @@ pub fn plan<'l>(candidates: &[Candidate<'l>], me: &str, mut pick: impl FnMut(usi
         }
     }
     if plan.take.is_empty() && !plan.leaves {
-        let busiest = loads.iter().filter(|(owner, _)| **owner != me).max_by_key(|(_, load)| **load);
-        plan.ask = busiest.filter(|(_, load)| **load >= own + 2).and_then(|(busiest, _)| {
-            let of_busiest =
-                |candidate: &&&Candidate<'l>| candidate.lease.owner.as_deref() == Some(*busiest) && candidate.lease.handing_over.is_none();
-            let leases: Vec<_> = held.iter().filter(of_busiest).collect();
-            (!leases.is_empty()).then(|| leases[pick(leases.len())].lease)
-        });
+        let of_others =
+            |candidate: &&&Candidate<'l>| candidate.lease.owner.as_deref().is_some_and(|owner| owner != me && !silent.contains(owner));
+        let to_spare = |candidate: &&Candidate<'l>| candidate.hold == Holding::Alive && candidate.lease.handing_over.is_none();
+        let load =
+            |candidate: &&Candidate<'l>| candidate.lease.owner.as_deref().and_then(|owner| loads.get(owner)).copied().unwrap_or_default();
+        let askable: Vec<&Candidate<'l>> = held.iter().filter(of_others).copied().filter(to_spare).collect();
+        let most = askable.iter().map(load).max().filter(|most| *most >= own + 2);
+        let of_busiest: Vec<_> = askable.into_iter().filter(|candidate| Some(load(candidate)) == most).collect();
+        plan.ask = (!of_busiest.is_empty()).then(|| of_busiest[pick(of_busiest.len())].lease);
     }
     plan
 }
@@ -146,6 +158,25 @@ mod tests {
     fn a_surplus_of_one_stays_where_it_is() {
         let leases = leases(&[Some("a"), Some("a"), Some("me")]);
         assert!(plan(&candidates(&leases, &[]), "me", |_| 0).ask.is_none());
+    }
+
+    #[test]
+    fn a_lease_is_not_asked_for_while_a_task_of_before_is_not_at_its_end() {
+        let leases = leases(&[Some("a"), Some("a")]);
+        let mut candidates = candidates(&leases, &[]);
+        candidates[0].hold = Holding::Leaving;
+        assert_eq!(plan(&candidates, "me", |_| 0).ask, Some(&leases[1]));
+        candidates[1].hold = Holding::Leaving;
+        assert_eq!(plan(&candidates, "me", |_| 0).ask, None);
+    }
+
+    #[test]
+    fn where_the_busiest_has_nothing_to_spare_the_next_one_is_asked() {
+        let mut leases = leases(&[Some("a"), Some("a"), Some("a"), Some("b"), Some("b")]);
+        for lease in &mut leases[..3] {
+            lease.handing_over = Some("c".to_owned());
+        }
+        assert_eq!(plan(&candidates(&leases, &[]), "me", |_| 0).ask.and_then(|lease| lease.owner.as_deref()), Some("b"));
     }
 
     #[test]

@@ -12,8 +12,11 @@ use super::table::{LeaseTable, Update, Write};
 use super::{Checkpoint, Lease};
 use crate::aws::AwsError;
 
-/// How long a holder may take for finishing: KCL's `gracefulLeaseHandoffTimeoutMillis`.
+/// How long the thief waits: KCL's `gracefulLeaseHandoffTimeoutMillis`.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a holder takes for finishing, from when it learns that it is asked. Less than the thief's patience by more than it takes to learn that, so
+/// that a holder that cannot finish stops before the lease is taken from it.
+pub const TIME_TO_FINISH: Duration = Duration::from_secs(20);
 /// A look costs half a read unit; a hand-over takes a second or so.
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
@@ -40,12 +43,7 @@ pub async fn receive(table: &LeaseTable, asked: &Lease, thief: &str, failover: D
             return Ok(HandOver::Gone);
         }
         if now.handing_over.is_none() {
-            // Others may have seen it passed on before we did: from this write on, their time and ours run alike.
-            let sent = Instant::now();
-            return Ok(match table.update(&now, Update::Renew).await? {
-                Write::Done(lease) | Write::Asked(lease) => HandOver::Passed(lease, sent),
-                Write::Lost => HandOver::Gone,
-            });
+            return begin(table, now).await;
         }
         if now.counter != counter {
             (counter, since) = (now.counter, sent);
@@ -55,6 +53,18 @@ pub async fn receive(table: &LeaseTable, asked: &Lease, thief: &str, failover: D
             if let Write::Done(lease) = table.take(&now, thief).await? {
                 return Ok(HandOver::Forced(lease, sent));
             }
+        }
+    }
+}
+
+/// Writes to a lease that was passed on: others may have seen that before we did, and from this write on their time and ours run alike.
+async fn begin(table: &LeaseTable, mut passed: Lease) -> Result<HandOver, AwsError> {
+    loop {
+        let sent = Instant::now();
+        match table.update(&passed, Update::Renew).await? {
+            Write::Done(lease) => return Ok(HandOver::Passed(lease, sent)),
+            Write::Asked(lease) => passed = lease,
+            Write::Lost => return Ok(HandOver::Gone),
         }
     }
 }

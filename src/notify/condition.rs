@@ -161,7 +161,7 @@ impl Expected<'_> {
     }
 
     /// What is in quarantine; `place` is where.
-    pub fn quarantine(&self, records: u64, place: &str) -> Option<Condition> {
+    pub fn quarantine(&self, records: u64, all: bool, place: &str) -> Option<Condition> {
         (records > 0).then(|| Condition {
             kind: NoticeKind::Quarantine,
             subject: self.table.to_owned(),
@@ -169,7 +169,8 @@ impl Expected<'_> {
             raises: true,
             summary: match records {
                 1 => format!("1 record of table {} is in quarantine", self.table),
-                _ => format!("{records} records of table {} are in quarantine", self.table),
+                _ if all => format!("{records} records of table {} are in quarantine", self.table),
+                _ => format!("at least {records} records of table {} are in quarantine", self.table),
             },
             action: format!(
                 "read the reasons in the objects under {place}, mend the cause, and send the records back with `headwater redrive`"

@@ -80,6 +80,8 @@ pub struct StageReading {
     pub shards: Vec<ShardReading>,
     /// How many of them have confirmed nothing for too long.
     pub stalled: usize,
+    /// Why it could not look the last time, if it could not.
+    pub trouble: Option<String>,
 }
 
 /// A stage's last look at its stream.
@@ -139,14 +141,15 @@ impl Reading {
     pub(super) fn take(table: String, phase: Phase, uptime: Duration, limits: Limits, watch: Option<&Watch>) -> Self {
         let stages: Vec<StageReading> =
             watch.iter().flat_map(|watch| &watch.stages).map(|stage| StageReading::take(stage, limits)).collect();
-        let sent = watch.iter().flat_map(|watch| &watch.sent);
+        let sent = || watch.iter().flat_map(|watch| &watch.sent);
+        let troubles: Vec<_> = sent().map(|(service, sent)| (*service, sent.troubles())).collect();
         Self {
             table,
             phase,
             uptime,
-            reasons: verdict(phase, &stages, limits),
+            reasons: verdict(phase, &stages, &troubles, limits),
             stages,
-            sent: sent.map(|(service, sent)| SentReading { service, totals: sent.totals(), batches: sent.batches() }).collect(),
+            sent: sent().map(|(service, sent)| SentReading { service, totals: sent.totals(), batches: sent.batches() }).collect(),
             lake: watch.map(|watch| watch.lake.counters()).map(|lake| LakeReading { counts: lake.read(), runs: lake.runs() }),
             snapshots: watch.and_then(|watch| watch.snapshots.as_ref()).map(|snapshots| snapshots.totals()),
             memory: watch.map(|watch| MemoryReading { held: watch.budget.held(), budget: watch.budget.limit() }),
@@ -171,6 +174,7 @@ impl StageReading {
             looked: looked.map(|look| LookReading { ago: look.at.elapsed(), stream: look.stream }),
             stalled: shards.iter().filter(|shard| is_stalled(shard, limits.progress)).count(),
             shards,
+            trouble: stage.board.trouble(),
         }
     }
 
@@ -232,7 +236,15 @@ pub(super) mod tests {
         let stream =
             StreamInfo { arn: StreamArn::new("arn:aws:dynamodb:eu-west-1:1:table/orders/stream/1"), enabled: true, retention: 86_400 };
         let looked = Some(LookReading { ago: Duration::from_secs(2), stream });
-        StageReading { name, totals: Totals { records: 7, newest: NOW - 9, ..Totals::default() }, now: NOW, looked, shards, stalled: 0 }
+        StageReading {
+            name,
+            totals: Totals { records: 7, newest: NOW - 9, ..Totals::default() },
+            now: NOW,
+            looked,
+            shards,
+            stalled: 0,
+            trouble: None,
+        }
     }
 
     /// A service that captures by way of Kinesis and delivers.

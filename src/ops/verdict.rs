@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::reading::{Phase, ShardReading, StageReading};
 use crate::consumer::board::Doing;
 use crate::event::ShardId;
+use crate::route::counters::Trouble;
 
 /// A shard that has just begun to wait may go on at the next attempt, and a load balancer or an alarm should not flap for that: the first waits last a
 /// few seconds. What still waits after this long is worth telling.
@@ -38,6 +39,19 @@ pub enum Reason {
         stage: &'static str,
         /// For how long.
         since: Duration,
+        /// What was in the way the last time, if that is known.
+        why: Option<String>,
+    },
+    /// A service does not take what is sent to it.
+    Refused {
+        /// The service.
+        service: &'static str,
+        /// How many shards wait for it.
+        shards: usize,
+        /// For how long the first of them has.
+        since: Duration,
+        /// Why, as of the last attempt.
+        why: String,
     },
     /// A shard waits for something to pass, such as a target that is down.
     Waits {
@@ -76,7 +90,13 @@ impl fmt::Display for Reason {
             Self::Starting => write!(f, "starting"),
             Self::Stopping => write!(f, "stopping"),
             Self::NeverLooked { stage } => write!(f, "{stage}: has not looked at its stream yet"),
-            Self::NoLook { stage, since } => write!(f, "{stage}: has not looked at its stream and its leases for {}", Words(*since)),
+            Self::NoLook { stage, since, why } => {
+                write!(f, "{stage}: has not looked at its stream and its leases for {}", Words(*since))?;
+                why.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::Refused { service, shards, since, why } => {
+                write!(f, "{service}: takes nothing of {shards} shards, of the first for {}: {why}", Words(*since))
+            }
             Self::Waits { stage, shard, since, reason } => {
                 write!(f, "{stage}: shard {shard} waits, without progress for {}: {reason}", Words(*since))
             }
@@ -98,12 +118,21 @@ impl fmt::Display for Words {
 }
 
 /// What keeps the service from being ready, stage by stage, what has lasted longest first.
-pub fn verdict(phase: Phase, stages: &[StageReading], limits: Limits) -> Vec<Reason> {
+pub fn verdict(phase: Phase, stages: &[StageReading], troubles: &[(&'static str, Vec<Trouble>)], limits: Limits) -> Vec<Reason> {
     match phase {
         Phase::Starting => vec![Reason::Starting],
         Phase::Stopping => vec![Reason::Stopping],
-        Phase::Running => stages.iter().flat_map(|stage| of_stage(stage, limits)).collect(),
+        Phase::Running => {
+            let refused = troubles.iter().filter_map(|(service, troubles)| refused(service, troubles));
+            refused.chain(stages.iter().flat_map(|stage| of_stage(stage, limits))).collect()
+        }
     }
+}
+
+fn refused(service: &'static str, troubles: &[Trouble]) -> Option<Reason> {
+    let lasting: Vec<&Trouble> = troubles.iter().filter(|trouble| trouble.since >= WAIT_GRACE).collect();
+    let first = lasting.first()?;
+    Some(Reason::Refused { service, shards: lasting.len(), since: first.since, why: first.why.clone() })
 }
 
 /// Whether a shard has confirmed nothing for too long, whatever it does.
@@ -114,7 +143,7 @@ pub(super) fn is_stalled(shard: &ShardReading, limit: Duration) -> bool {
 fn of_stage(stage: &StageReading, limits: Limits) -> Vec<Reason> {
     let look = match &stage.looked {
         None => Some(Reason::NeverLooked { stage: stage.name }),
-        Some(look) if look.ago > limits.look => Some(Reason::NoLook { stage: stage.name, since: look.ago }),
+        Some(look) if look.ago > limits.look => Some(Reason::NoLook { stage: stage.name, since: look.ago, why: stage.trouble.clone() }),
         Some(_) => None,
     };
     let mut shards: Vec<_> = stage.shards.iter().collect();
@@ -125,8 +154,8 @@ fn of_stage(stage: &StageReading, limits: Limits) -> Vec<Reason> {
 fn of_shard(stage: &'static str, held: &ShardReading, limit: Duration) -> Option<Reason> {
     let (shard, since) = (held.shard.clone(), held.since_progress);
     match &held.doing {
-        // Counted from the last progress: each attempt in between, and each new wording of the reason, begins a new wait.
-        Doing::Waiting(reason) => (since >= WAIT_GRACE).then(|| Reason::Waits { stage, shard, since, reason: reason.clone() }),
+        // A shard may go without progress for long by design; what counts is how long something has been in its way.
+        Doing::Waiting(reason) => (held.since >= WAIT_GRACE).then(|| Reason::Waits { stage, shard, since, reason: reason.clone() }),
         Doing::TakingOver => is_stalled(held, limit).then_some(Reason::NotHandedOver { stage, shard, since }),
         Doing::Reading => is_stalled(held, limit).then_some(Reason::Stalled { stage, shard, since }),
     }
@@ -140,7 +169,7 @@ mod tests {
     const LIMITS: Limits = Limits { progress: Duration::from_mins(3), look: Duration::from_mins(2) };
 
     fn said(stages: &[StageReading]) -> Vec<String> {
-        verdict(Phase::Running, stages, LIMITS).iter().map(ToString::to_string).collect()
+        verdict(Phase::Running, stages, &[], LIMITS).iter().map(ToString::to_string).collect()
     }
 
     fn held(name: &str, doing: Doing, since_progress: Duration) -> ShardReading {
@@ -156,8 +185,8 @@ mod tests {
     #[test]
     fn a_service_is_not_ready_before_and_after_it_runs_however_well_its_shards_do() {
         let stages = [stage("capture", vec![shard("a", Some(1))])];
-        assert_eq!(verdict(Phase::Starting, &stages, LIMITS), [Reason::Starting]);
-        assert_eq!(verdict(Phase::Stopping, &stages, LIMITS), [Reason::Stopping]);
+        assert_eq!(verdict(Phase::Starting, &stages, &[], LIMITS), [Reason::Starting]);
+        assert_eq!(verdict(Phase::Stopping, &stages, &[], LIMITS), [Reason::Stopping]);
     }
 
     #[test]
@@ -180,16 +209,12 @@ mod tests {
 
     #[test]
     fn a_wait_is_told_of_after_a_grace_and_not_before() {
-        let waiting = |since_progress| stage("capture", vec![held("a", Doing::Waiting("it is down".to_owned()), since_progress)]);
+        let waiting = |since| {
+            let held = held("a", Doing::Waiting("it is down".to_owned()), Duration::from_mins(1));
+            stage("capture", vec![ShardReading { since, ..held }])
+        };
         assert!(said(&[waiting(WAIT_GRACE.checked_sub(Duration::from_millis(1)).unwrap())]).is_empty());
         assert_eq!(said(&[waiting(WAIT_GRACE)]).len(), 1);
-    }
-
-    #[test]
-    fn a_wait_that_was_begun_anew_a_moment_ago_has_lasted_since_the_last_progress() {
-        let mut waiting = held("a", Doing::Waiting("it is down".to_owned()), Duration::from_mins(1));
-        waiting.since = Duration::ZERO;
-        assert_eq!(said(&[stage("capture", vec![waiting])]), ["capture: shard a waits, without progress for 1m: it is down"]);
     }
 
     #[test]
@@ -204,5 +229,14 @@ mod tests {
             "deliver: shard a has not been handed over by its former holder for 3m 1s",
         ];
         assert_eq!(said(&stages), expected, "what has lasted longest comes first");
+    }
+
+    #[test]
+    fn a_service_that_takes_nothing_is_named_with_its_reason_after_a_moment() {
+        let trouble = |shard: &str, since| Trouble { shard: ShardId::new(shard), since, why: "it is throttled".to_owned() };
+        let troubles = [("kinesis", vec![trouble("b", Duration::from_secs(70)), trouble("a", WAIT_GRACE), trouble("c", WAIT_GRACE / 2)])];
+        let reasons = verdict(Phase::Running, &[stage("capture", Vec::new())], &troubles, LIMITS);
+        let said: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["kinesis: takes nothing of 2 shards, of the first for 1m 10s: it is throttled"]);
     }
 }

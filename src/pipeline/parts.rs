@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::{AwsError, Failure};
 use crate::capture;
 use crate::clock::{ServiceClock, WallClock};
-use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, RouteKind, Settings, StreamSettings};
+use crate::config::{DeliverSettings, DeliverTarget, FirehoseSettings, KinesisSettings, LaterRecords, RouteKind, Settings, StreamSettings};
 use crate::consumer::{Consumer, Context, Source};
 use crate::contract::{Contract, TableSchema};
 use crate::deliver;
@@ -63,7 +63,7 @@ impl Parts<'_> {
         let (route, sent) = self.capture_route().await?;
         let api = Arc::new(TableStreams::new(self.sdk, settings.table.name.as_str(), clock.clone()));
         let source = capture::source(Arc::clone(&api) as Arc<dyn StreamApi>, self.lake.schema(), settings.stream.clone());
-        let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), clock.clone());
+        let stage = self.stage(source, Arc::clone(&leases), Arc::clone(&route), settings.route == RouteKind::Lake, clock.clone());
         let delivered = settings.deliver.as_ref().map(|deliver| LeaseTable::new(self.sdk, &deliver.application, self.stop.clone()));
         // Firehose tells nobody what it has delivered.
         let to_firehose = settings.deliver.as_ref().is_some_and(|deliver| deliver.target == DeliverTarget::Firehose);
@@ -106,7 +106,7 @@ impl Parts<'_> {
         }
         let reading = StreamSettings { start: deliver.start, ..self.settings.stream.clone() };
         let source = deliver::source(api, Arc::clone(self.lake.schema()), Arc::clone(&self.lake), reading);
-        Ok((self.stage(source, leases, route, clock), sent))
+        Ok((self.stage(source, leases, route, deliver.target == DeliverTarget::Lake, clock), sent))
     }
 
     /// What tells people of what needs them.
@@ -158,10 +158,19 @@ impl Parts<'_> {
         }
     }
 
-    pub(super) fn stage(&self, source: Source, leases: Arc<LeaseTable>, route: Arc<dyn Route>, clock: ServiceClock) -> Consumer {
+    /// A stage; `lands` when it writes the lake itself.
+    pub(super) fn stage(
+        &self,
+        source: Source,
+        leases: Arc<LeaseTable>,
+        route: Arc<dyn Route>,
+        lands: bool,
+        clock: ServiceClock,
+    ) -> Consumer {
         let failover = self.settings.lease.failover;
         let mut context = Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock);
-        context.later_records = self.settings.later_records;
+        // The lake orders changes by their numbers: there nothing needs to wait.
+        context.later_records = if lands { LaterRecords::Pass } else { self.settings.later_records };
         Consumer::new(context)
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Fate, Ready, Redrive, RedriveError, Report, StageRoute};
-use crate::config::LaterRecords;
 use crate::event::{Position, ShardId};
 use crate::lake::ItemDigest;
 use crate::route::{Progress, RouteError, ShardWriter};
@@ -31,7 +30,7 @@ impl Redrive {
     ) -> Result<(), RedriveError> {
         let mut open: Option<Open> = None;
         for ready in batch {
-            let item = ready.entry.item().filter(|_| self.later_records == LaterRecords::Wait);
+            let item = ready.entry.item().filter(|_| self.waits(stage));
             if item.as_ref().is_some_and(|item| held.contains(item)) {
                 report.note(&ready.entry, Fate::Stays(BEHIND.to_owned()));
                 continue;

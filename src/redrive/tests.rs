@@ -35,7 +35,7 @@ fn records_are_sent_in_the_order_of_their_positions_whatever_their_objects_are_c
 #[test]
 fn a_checkpoint_passes_what_nobody_reads_again() {
     let at = |n: u64| Position::from(n.to_string().parse::<SequenceNumber>().unwrap());
-    let checkpoints = Checkpoints(
+    let checkpoints = Checkpoints(Some(
         [
             ("at", Checkpoint::At(at(5))),
             ("new", Checkpoint::TrimHorizon),
@@ -44,7 +44,8 @@ fn a_checkpoint_passes_what_nobody_reads_again() {
         ]
         .map(|(shard, checkpoint)| (ShardId::new(shard), checkpoint))
         .into(),
-    );
+    ));
+    assert!(!Checkpoints::default().have_passed(&ShardId::new("any"), at(1)), "without a lease table everything is read again");
     let passed = |shard: &str, n| checkpoints.have_passed(&ShardId::new(shard), at(n));
     assert!(passed("at", 4) && passed("at", 5) && !passed("at", 6));
     assert!(!passed("new", 1) && !passed("late", 1));

@@ -152,6 +152,11 @@ impl Share {
         }
     }
 
+    /// Whether this writer is blocked and holds most of its part.
+    pub fn is_stuck(&self) -> bool {
+        self.budget.books().ledger.is_full(self.id)
+    }
+
     /// This writer has given what it can. It is asked anew when memory is still short.
     pub fn answer(&self) {
         self.budget.books().ledger.answer(self.id);

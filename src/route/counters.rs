@@ -1,7 +1,13 @@
 //! What a route has sent to its service since it was opened.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::time::Instant;
+
+use crate::event::ShardId;
 use crate::histogram::{Distribution, Histogram};
 
 /// Counters that every writer of a route adds to.
@@ -15,6 +21,19 @@ pub struct RouteCounters {
     retried: AtomicU64,
     misplaced: AtomicU64,
     batches: Histogram,
+    /// Since when a shard's changes do not go, and why.
+    troubles: Mutex<BTreeMap<ShardId, (Instant, String)>>,
+}
+
+/// A shard whose changes are not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The shard that they come from.
+    pub shard: ShardId,
+    /// For how long.
+    pub since: Duration,
+    /// Why, as of the last attempt.
+    pub why: String,
 }
 
 /// The counters at one moment.
@@ -53,6 +72,26 @@ impl RouteCounters {
     /// How many events each answered call has acknowledged.
     pub fn batches(&self) -> Distribution {
         self.batches.read()
+    }
+
+    /// The shards whose changes are not taken now, the one that has waited longest first.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = troubles.iter().map(|(shard, (at, why))| Trouble { shard: shard.clone(), since: at.elapsed(), why: why.clone() });
+        let mut told: Vec<Trouble> = told.collect();
+        told.sort_by_key(|trouble| std::cmp::Reverse(trouble.since));
+        told
+    }
+
+    /// Something of this shard was refused, or a call for it failed.
+    pub(super) fn troubled(&self, shard: &ShardId, why: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.entry(shard.clone()).or_insert_with(|| (Instant::now(), String::new())).1 = why;
+    }
+
+    /// Nothing of this shard waits to be sent again.
+    pub(super) fn well(&self, shard: &ShardId) {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(shard);
     }
 
     pub(super) fn call(&self) {

@@ -56,6 +56,10 @@ impl ShardProgress<'_> {
         }
         let records = page.records.len();
         for record in page.records {
+            if self.writer.is_stuck() {
+                // The page is given back, and read again when there is room.
+                return Ok(Next::Page);
+            }
             if self.work.task.stopping.is_cancelled() {
                 // The page does not count as read. What is left of it is read again by whoever has the lease next.
                 return Ok(Next::Page);
@@ -125,6 +129,10 @@ impl ShardProgress<'_> {
                 Err(AwsError::of("GetRecords", Failure::Invalid, problem).into())
             }
             Record::Void { position } => {
+                self.pass(position);
+                Ok(Progress::Unchanged)
+            }
+            Record::Poison { position: Some(position), time: Some(time), .. } if self.not_before.is_some_and(|wanted| time < wanted) => {
                 self.pass(position);
                 Ok(Progress::Unchanged)
             }

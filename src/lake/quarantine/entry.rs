@@ -62,8 +62,9 @@ impl Content {
             cdc_op: Option<IgnoredAny>,
         }
         match serde_json::from_slice(raw) {
-            Ok(Members { dynamodb: Some(_), .. }) => Self::StreamRecord,
+            // An item may have an attribute of that name, a record of the stream no member of this.
             Ok(Members { cdc_op: Some(_), .. }) => Self::Line,
+            Ok(Members { dynamodb: Some(_), .. }) => Self::StreamRecord,
             Ok(_) | Err(_) => Self::Other,
         }
     }

@@ -63,6 +63,19 @@ impl Quarantine {
         retry(RetryPolicy::COMMIT, &CancellationToken::new(), list).await
     }
 
+    /// How many entries there are, as far as `most`. Keeps none of them in memory.
+    pub async fn count(&self, most: u64) -> Result<u64, LakeError> {
+        let (folder, first) = (self.layout.quarantine(), self.layout.quarantine_days());
+        let mut listing = self.store.store.list_with_offset(Some(&folder), &first);
+        let mut found = 0;
+        while found < most
+            && let Some(object) = listing.try_next().await.map_err(|error| self.failed("list", &folder, error))?
+        {
+            found += u64::from(self.layout.parse_quarantined(&object.location).is_some());
+        }
+        Ok(found)
+    }
+
     /// The items that have entries, where the names tell. One listing, without reading any of them.
     pub async fn items(&self) -> Result<BTreeSet<ItemDigest>, LakeError> {
         Ok(self.list().await?.into_iter().filter_map(|listed| listed.item).collect())

@@ -105,7 +105,7 @@ fn a_person_reads_what_is_the_matter_and_what_to_do() {
     let gap = Gap::of_shard(GapKind::Trimmed, &ShardId::new("shard-1"), None, Some(NOW - DAY), NOW);
     let contents = Contents { gaps: vec![gap], ..behind(19 * HOUR) };
     let mut findings = expected().look(&contents);
-    findings.conditions.extend(expected().quarantine(3, "s3://lake/orders/quarantine"));
+    findings.conditions.extend(expected().quarantine(3, true, "s3://lake/orders/quarantine"));
     let texts: Vec<String> = findings.conditions.iter().map(|c| format!("{}: {}\n  {}\n", c.kind, c.summary, c.action)).collect();
     insta::assert_snapshot!(texts.concat(), @r#"
     gap: capture of table orders, shard-1: changes were trimmed from the stream before they were read (those made since 2026-11-20T03:00:00Z)
@@ -121,13 +121,14 @@ fn a_person_reads_what_is_the_matter_and_what_to_do() {
 
 #[test]
 fn an_empty_quarantine_needs_nobody() {
-    assert_eq!(expected().quarantine(0, "place"), None);
-    assert_eq!(expected().quarantine(1, "place").unwrap().summary, "1 record of table orders is in quarantine");
+    assert_eq!(expected().quarantine(0, true, "place"), None);
+    assert_eq!(expected().quarantine(1, true, "place").unwrap().summary, "1 record of table orders is in quarantine");
 }
 
 #[test]
 fn a_notice_that_is_opened_again_keeps_what_receivers_believe() {
-    let condition = expected().quarantine(2, "place").unwrap();
+    assert_eq!(expected().quarantine(9, false, "place").unwrap().summary, "at least 9 records of table orders are in quarantine");
+    let condition = expected().quarantine(2, true, "place").unwrap();
     let mut seen = condition.notice("capture", None);
     seen.beliefs.insert("sns".to_owned(), crate::lease::notice::Belief::Unsure);
     (seen.open, seen.version, seen.since) = (false, 4, 1);

@@ -199,6 +199,11 @@ impl Ledger {
         self.accounts.get(&id).is_some_and(|account| account.blocked && account.bytes > 0)
     }
 
+    /// Whether the writer is blocked and holds half of its part or more: what comes next may not fit.
+    pub(super) fn is_full(&self, id: Id) -> bool {
+        self.accounts.get(&id).is_some_and(|account| account.blocked && account.bytes * 2 >= self.part())
+    }
+
     /// Whether it can be held beside nothing else only.
     fn is_oversize(&self, need: usize) -> bool {
         need > self.part() + self.pool()

@@ -90,6 +90,10 @@ impl ShardWriter for FirehoseWriter {
         self.skipped |= self.outbox.is_empty();
     }
 
+    fn is_stuck(&self) -> bool {
+        self.share.is_stuck()
+    }
+
     fn set_aside(&self) -> bool {
         self.set_aside
     }
@@ -214,7 +218,7 @@ impl FirehoseWriter {
             reason: &reason,
             time: event.time,
         };
-        self.target.lake.quarantine(&record).await?;
+        self.target.lake.quarantine(&record).await.map_err(RouteError::waiting)?;
         tracing::error!(shard = %self.shard, %position, reason, "event put into quarantine");
         Ok(())
     }
@@ -268,9 +272,13 @@ impl FirehoseWriter {
                 match refused {
                     None => {
                         self.retry = None;
+                        self.target.counters.well(&self.shard);
                         return Ok(());
                     }
-                    Some((last, reason)) => return self.postpone(last, |name, gave_up| refusal(name, gave_up, &reason)),
+                    Some((last, reason)) => {
+                        self.target.counters.troubled(&self.shard, format!("Firehose refuses records: {reason}"));
+                        return self.postpone(last, |name, gave_up| refusal(name, gave_up, &reason));
+                    }
                 }
             }
             Err(error) => error,
@@ -281,6 +289,7 @@ impl FirehoseWriter {
             self.target.counters.retried(sent.len());
             retry::count(error.cause());
             tracing::debug!(shard = %self.shard, %error, "the outcome of a call is unknown");
+            self.target.counters.troubled(&self.shard, error.to_string());
             return self.postpone(last, |name, gave_up| {
                 let mut failed = failure(name, error);
                 failed.hint = format!("no call succeeded for {} s: {}", gave_up.after.as_secs(), failed.hint);
@@ -323,6 +332,12 @@ impl FirehoseWriter {
         };
         self.retry = Some(Retry { last, wait });
         outcome
+    }
+}
+
+impl Drop for FirehoseWriter {
+    fn drop(&mut self) {
+        self.target.counters.well(&self.shard);
     }
 }
 

@@ -127,6 +127,10 @@ impl ShardWriter for KinesisWriter {
         self.outbox.skip(position);
     }
 
+    fn is_stuck(&self) -> bool {
+        self.share.is_stuck()
+    }
+
     fn set_aside(&self) -> bool {
         self.set_aside
     }
@@ -234,7 +238,7 @@ impl KinesisWriter {
             reason: &reason,
             time: event.time,
         };
-        lake.quarantine(&record).await?;
+        lake.quarantine(&record).await.map_err(RouteError::waiting)?;
         tracing::error!(shard = %self.shard, %position, reason, "change put into quarantine");
         self.set_aside = true;
         Ok(false)
@@ -307,6 +311,11 @@ impl KinesisWriter {
                 self.ready = false;
                 break;
             }
+            if self.outbox.first_id().is_none_or(|first| first >= self.released) {
+                self.backoffs.nothing_to_send(now);
+                self.ready = false;
+                break;
+            }
             // Before the records are made: whoever waits for its turn holds nothing for it.
             let calls = Arc::clone(&self.shared.calls);
             let turn = calls.turn(self.largest_call(&limits) * COPIES_IN_CALL).await;
@@ -335,6 +344,9 @@ impl KinesisWriter {
             if begun.elapsed() >= TURN {
                 break;
             }
+        }
+        if self.backoffs.next_attempt().is_none() {
+            self.shared.counters.well(&self.shard);
         }
         // What is released and not ready to be sent cannot be given for memory's sake.
         self.share.set_blocked(!self.ready && self.outbox.first_id().is_some_and(|first| first < self.released));
@@ -425,6 +437,7 @@ impl KinesisWriter {
         });
         let Some(through) = record.entries.last() else { return Ok(()) };
         tracing::debug!(shard = %self.shard, lane = ?record.lane, ?answer, "a record is sent again");
+        counters.troubled(&self.shard, format!("Kinesis refuses records: {answer:?}"));
         self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| RouteError {
             doing: self.doing(),
             hint: advice(&record.lane, answer, gave_up),
@@ -448,6 +461,7 @@ impl KinesisWriter {
         self.shared.counters.retried(records);
         retry::count(error.cause());
         tracing::debug!(shard = %self.shard, %error, "a call is made again");
+        self.shared.counters.troubled(&self.shard, error.to_string());
         self.backoffs.call_failed().map_err(|gave_up| {
             let mut failed = route_error(self.doing(), error);
             failed.hint = format!("no call succeeded for {} s: {}", gave_up.after.as_secs(), failed.hint);
@@ -457,6 +471,12 @@ impl KinesisWriter {
 
     fn doing(&self) -> String {
         format!("put changes of shard {} into the Kinesis stream '{}'", self.shard, self.shared.stream)
+    }
+}
+
+impl Drop for KinesisWriter {
+    fn drop(&mut self) {
+        self.shared.counters.well(&self.shard);
     }
 }
 
