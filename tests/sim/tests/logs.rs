@@ -27,7 +27,8 @@ static LOGS: LazyLock<Logs> = LazyLock::new(|| {
     let mut logs = Logs { histories: Vec::new(), coverage: Coverage::default() };
     let traced = (0..SEEDS_TRACED).map(|seed| (seed, Level::TRACE));
     // Few have one.
-    let large = (SEEDS..).find(|seed| Scenario::draw(*seed, Route::Kinesis).steps.iter().any(|(_, step)| matches!(step, Step::WriteLarge)));
+    let large = (SEEDS..SEEDS + 1_000)
+        .find(|seed| Scenario::draw(*seed, Route::Kinesis).steps.iter().any(|(_, step)| matches!(step, Step::WriteLarge)));
     let seeds = (0..SEEDS).chain(large).map(|seed| (seed, Level::DEBUG));
     for (seed, level) in seeds.chain(traced) {
         for route in [Route::Lake, Route::Kinesis] {
