@@ -242,7 +242,8 @@ pub enum LaterRecords {
     /// an item in the order of their arrival sees it late.
     #[default]
     Pass,
-    /// They wait behind it, in quarantine as well, until `headwater redrive` has sent it.
+    /// They wait behind it, in quarantine as well, until `headwater redrive` has sent it. Only on their way to Kinesis or Firehose: a stage that writes
+    /// the lake itself lets them pass.
     Wait,
 }
 

@@ -26,8 +26,10 @@
 //!
 //! Plans are kept. Each is a small object, and says what was sent back when.
 //!
-//! What is short of that: two redrives at one time *under two schemas* may land a change twice. On Kinesis and Firehose a redrive that is
-//! killed, or two at one time, send copies, which carry equal event ids.
+//! What is short of that: a record that is put into quarantine once more after its change was sent back and another plan was made is sent once
+//! more. That takes a worker that was paused in between, a lost lease table, or an entry under the name that an earlier version gave it. And two
+//! redrives at one time *under two schemas* may land a change twice. On Kinesis and Firehose a redrive that is killed, or two at one time, send
+//! copies, which carry equal event ids.
 
 mod land;
 mod plan;
