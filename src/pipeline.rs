@@ -202,6 +202,7 @@ pub async fn redrive(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> 
             route: parts.capture_route().await?.0,
             lands: settings.route == RouteKind::Lake,
             checkpoints: parts.checkpoints(&settings.lease.application).await?,
+            later_records: parts.later_records(settings.route == RouteKind::Lake),
         });
     }
     if let (Some(deliver), true) = (&settings.deliver, settings.stages.deliver) {
@@ -211,7 +212,8 @@ pub async fn redrive(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> 
             route: parts.deliver_route(deliver).await?.0,
             lands: deliver.target == DeliverTarget::Lake,
             checkpoints: parts.checkpoints(&deliver.application).await?,
+            later_records: parts.later_records(deliver.target == DeliverTarget::Lake),
         });
     }
-    Ok(Redrive::new(lake, stages, settings.later_records))
+    Ok(Redrive::new(lake, stages))
 }

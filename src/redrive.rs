@@ -108,6 +108,8 @@ pub struct StageRoute {
     pub lands: bool,
     /// How far its shards are checkpointed.
     pub checkpoints: Checkpoints,
+    /// What becomes of the later records of an item of which one stays.
+    pub later_records: LaterRecords,
 }
 
 /// How far the shards of a stage are checkpointed; nothing is known of it where there is no lease table.
@@ -136,7 +138,6 @@ impl Checkpoints {
 pub struct Redrive {
     lake: Arc<Lake>,
     stages: Vec<StageRoute>,
-    later_records: LaterRecords,
 }
 
 /// What became of a record, or would.
@@ -242,8 +243,8 @@ struct Batch {
 
 impl Redrive {
     /// Sends through these routes. `lake` holds the quarantine.
-    pub fn new(lake: Arc<Lake>, stages: Vec<StageRoute>, later_records: LaterRecords) -> Self {
-        Self { lake, stages, later_records }
+    pub fn new(lake: Arc<Lake>, stages: Vec<StageRoute>) -> Self {
+        Self { lake, stages }
     }
 
     /// Sends the selection back: the first `limit` records of it.
@@ -321,17 +322,12 @@ impl Redrive {
         Ok(queues)
     }
 
-    /// Whether later records of an item wait behind one that stays. In the lake each finds its place by its number, so nothing waits there.
-    fn waits(&self, stage: &StageRoute) -> bool {
-        self.later_records == LaterRecords::Wait && !stage.lands
-    }
-
     /// The next records that can be sent. What stays is reported.
     async fn batch(&self, stage: &StageRoute, queue: &mut Queue, report: &mut Report) -> Result<Batch, RedriveError> {
         let (mut batch, mut bytes) = (Batch::default(), 0);
         while batch.ready.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             let Some(Candidate { entry, selected }) = queue.candidates.pop_front() else { break };
-            let item = entry.item().filter(|_| self.waits(stage));
+            let item = entry.item().filter(|_| stage.later_records == LaterRecords::Wait);
             let looked = if !selected {
                 None
             } else if item.as_ref().is_some_and(|item| queue.held.contains(item)) {

@@ -158,6 +158,12 @@ impl Parts<'_> {
         }
     }
 
+    /// What becomes of later records where a stage writes the lake itself, or does not. The lake orders changes by their numbers: there nothing needs to
+    /// wait.
+    pub(super) fn later_records(&self, lands: bool) -> LaterRecords {
+        if lands { LaterRecords::Pass } else { self.settings.later_records }
+    }
+
     /// A stage; `lands` when it writes the lake itself.
     pub(super) fn stage(
         &self,
@@ -169,8 +175,7 @@ impl Parts<'_> {
     ) -> Consumer {
         let failover = self.settings.lease.failover;
         let mut context = Context::new(source, leases, route, Arc::clone(&self.lake), failover, self.owner.clone(), clock);
-        // The lake orders changes by their numbers: there nothing needs to wait.
-        context.later_records = if lands { LaterRecords::Pass } else { self.settings.later_records };
+        context.later_records = self.later_records(lands);
         Consumer::new(context)
     }
 

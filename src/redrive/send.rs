@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fate, Ready, Redrive, RedriveError, Report, StageRoute};
+use crate::config::LaterRecords;
 use crate::event::{Position, ShardId};
 use crate::lake::ItemDigest;
 use crate::route::{Progress, RouteError, ShardWriter};
@@ -30,7 +31,7 @@ impl Redrive {
     ) -> Result<(), RedriveError> {
         let mut open: Option<Open> = None;
         for ready in batch {
-            let item = ready.entry.item().filter(|_| self.waits(stage));
+            let item = ready.entry.item().filter(|_| stage.later_records == LaterRecords::Wait);
             if item.as_ref().is_some_and(|item| held.contains(item)) {
                 report.note(&ready.entry, Fate::Stays(BEHIND.to_owned()));
                 continue;

@@ -151,12 +151,12 @@ async fn a_target_that_is_down_is_told_of_until_data_moves_again() {
     let reason = "create s3://lake/orders/changes/1.parquet: the store does not answer: check the network and AWS_ENDPOINT_URL_S3";
     place.now(Doing::Waiting(reason.to_owned()));
     // Less than what a stage may take between two looks.
-    pass(Duration::from_mins(2)).await;
+    pass(Duration::from_secs(50)).await;
     let (status, body) = service.says("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     // The machine may have taken some seconds of its own.
     let (waits, why) = body.split_once(": create").unwrap();
-    assert!(waits.starts_with(&format!("capture: shard {SHARD} waits, without progress for 2m")), "{body}");
+    assert!(waits.starts_with(&format!("capture: shard {SHARD} waits, without progress for 5")), "{body}");
     assert_eq!(format!("create{why}"), format!("{reason}\n"));
 
     place.now(Doing::Reading);
@@ -187,12 +187,12 @@ async fn a_body_lists_some_of_many_reasons() {
     let places: Vec<_> = (0..100)
         .map(|n| service.board.place(ShardId::new(format!("shard-{n:03}")), Doing::Waiting("it is\ndown".to_owned()), None))
         .collect();
-    pass(Duration::from_mins(2)).await;
+    pass(Duration::from_secs(50)).await;
     let (status, body) = service.says("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let lines: Vec<&str> = body.lines().collect();
     assert_eq!((lines.len(), lines[20]), (21, "and 80 more: see /status"), "{body}");
-    assert!(lines[0].starts_with("capture: shard shard-000 waits, without progress for 2m"), "{body}");
+    assert!(lines[0].starts_with("capture: shard shard-000 waits, without progress for 5"), "{body}");
     assert!(lines[0].ends_with(": it is down"), "{body}");
     assert_eq!(service.status().await["reasons"].as_array().unwrap().len(), places.len());
 }

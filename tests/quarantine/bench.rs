@@ -199,8 +199,9 @@ impl Bench {
             route,
             lands,
             checkpoints: Checkpoints::of(&[lease(self.checkpoint)]),
+            later_records: self.later_records,
         };
-        Redrive::new(lake, vec![stage], self.later_records)
+        Redrive::new(lake, vec![stage])
     }
 
     /// Puts records into quarantine: number, item, and whether it can be decoded now.

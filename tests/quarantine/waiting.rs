@@ -167,8 +167,8 @@ impl World {
         let checkpoints = headwater::redrive::Checkpoints::of(&self.leases().read().await.unwrap().leases);
         let route = Arc::new(self.stream.clone());
         let origin = headwater::lake::Origin::Capture;
-        let stage = StageRoute { origin, decode: self.decoder(), route, lands: false, checkpoints };
-        let redrive = Redrive::new(self.bench.lake(WHOLE).await, vec![stage], LaterRecords::Wait);
+        let stage = StageRoute { origin, decode: self.decoder(), route, lands: false, checkpoints, later_records: LaterRecords::Wait };
+        let redrive = Redrive::new(self.bench.lake(WHOLE).await, vec![stage]);
         redrive.run(&Selection::default(), None).await.unwrap()
     }
 

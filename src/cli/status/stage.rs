@@ -248,7 +248,8 @@ fn shards(listed: &[ShardInfo], leases: &[Lease], now: i64) -> Vec<Shard> {
                 (false, Some(_)) => "reading",
                 (false, None) => "waiting",
             },
-            owner: lease.owner.clone().filter(|_| !done),
+            // While it is handed over, the one who still reads.
+            owner: lease.holder().map(str::to_owned).filter(|_| !done),
             checkpoint: match lease.checkpoint {
                 Checkpoint::TrimHorizon => "TRIM_HORIZON".to_owned(),
                 Checkpoint::AtTimestamp(seconds) => clock::rfc3339(seconds),
