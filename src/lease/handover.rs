@@ -37,7 +37,6 @@ pub async fn receive(table: &LeaseTable, asked: &Lease, thief: &str, failover: D
     let (mut counter, mut since) = (asked.counter, begun);
     loop {
         sleep((failover / 20).min(LONGEST_LOOK)).await;
-        let sent = Instant::now();
         let Some(now) = table.get(&asked.shard).await? else { return Ok(HandOver::Gone) };
         if now.owner.as_deref() != Some(thief) || now.checkpoint == Checkpoint::ShardEnd {
             return Ok(HandOver::Gone);
@@ -46,7 +45,8 @@ pub async fn receive(table: &LeaseTable, asked: &Lease, thief: &str, failover: D
             return begin(table, now).await;
         }
         if now.counter != counter {
-            (counter, since) = (now.counter, sent);
+            // By when the answer came: the holder may have written as late as that.
+            (counter, since) = (now.counter, Instant::now());
         }
         if since.elapsed() >= failover || begun.elapsed() >= PATIENCE {
             let sent = Instant::now();

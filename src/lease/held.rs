@@ -180,7 +180,10 @@ impl HeldLease {
                     (lease.owner, lease.handing_over) = (owner, handing_over);
                     self.asked.cancel();
                 }
-                Write::Lost if mutant::armed(Mutant::IgnoreLostLease) => return Ok(Hold::Kept),
+                Write::Lost if mutant::armed(Mutant::IgnoreLostLease) => {
+                    self.confirmed.send_replace(sent);
+                    return Ok(Hold::Kept);
+                }
                 Write::Lost => return Ok(Hold::Lost),
             }
         }

@@ -102,10 +102,9 @@ fn what_is_said_of_poison_holds_nothing_of_it() {
         assert!(leaks.is_empty(), "seed {seed}: payloads are in the log:\n{}", leaks.join("\n"));
         let quarantined: Vec<&String> = lines.iter().filter(|line| line.contains("put into quarantine")).collect();
         assert!(quarantined.len() > 10, "{quarantined:?}");
-        for reason in ["a string is found", "in the place of an attribute type", "an integer is found"] {
-            assert!(quarantined.iter().any(|line| line.contains(reason)), "no record was refused because {reason}: {quarantined:?}");
+        for part in ["shard=", "kind="] {
+            assert!(quarantined.iter().all(|line| line.contains(part)), "{part} is missing: {quarantined:?}");
         }
-        assert!(quarantined.iter().all(|line| line.contains("shard=") && line.contains("reason=")), "{quarantined:?}");
     }
 }
 
