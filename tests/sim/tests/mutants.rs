@@ -59,7 +59,8 @@ fn taking_a_lease_from_one_who_lives_without_waiting_is_caught() {
 
 #[test]
 fn sending_on_when_the_lease_could_not_be_renewed_is_caught() {
-    is_caught_in_kinesis(Mutant::IgnoreFence, &["one-writer"]);
+    // A worker that is cut off from the leases alone is rare: the first seeds have none.
+    is_caught_on("kinesis", 40, Mutant::IgnoreFence, &["one-writer"]);
 }
 
 #[test]
