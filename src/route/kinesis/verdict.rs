@@ -40,6 +40,14 @@ pub(super) fn went_elsewhere(record: &PlannedRecord, answer: &Answer) -> bool {
     matches!((&record.lane, answer), (Lane::Shard(foretold), Answer::Taken(landed)) if foretold != landed)
 }
 
+/// Why the events of a record are sent again.
+pub(super) fn complaint(answer: &Answer) -> String {
+    match answer {
+        Answer::Taken(landed) => format!("an aggregated record landed on {landed}, which does not take all of its keys"),
+        Answer::Refused { code, message } => format!("Kinesis refuses records ({code}: {message})"),
+    }
+}
+
 /// What to do about a lane whose records keep failing with this answer.
 pub(super) fn advice(lane: &Lane, answer: &Answer, GaveUp { after }: GaveUp) -> String {
     let place = match lane {
