@@ -288,8 +288,9 @@ impl Consumer {
                     Ok(left_some) => left_some,
                     // The tasks go on for as long as their leases last.
                     Err(error) if error.may_pass() => {
-                        self.context.board.note_trouble(describe(&error));
-                        tracing::warn!(stage = self.context.source.stage, error = describe(&error), "the stream and the leases cannot be looked at; trying again");
+                        let problem = describe(&error);
+                        tracing::warn!(stage = self.context.source.stage, error = problem, "the stream and the leases cannot be looked at; trying again");
+                        self.context.board.note_trouble(problem);
                         false
                     }
                     Err(error) => return Err(error),

@@ -25,7 +25,7 @@ use crate::snapshot::{self, Runner};
 use crate::stream::dynamodb::TableStreams;
 
 pub use error::StartError;
-use parts::{Parts, check_view, describe_table, owner, schema};
+use parts::{Parts, check_view, describe_table, schema};
 
 /// What was sent to a service, and its name.
 pub type Sent = (&'static str, Arc<RouteCounters>);
@@ -94,15 +94,7 @@ impl Pipeline {
         if settings.stages.capture && settings.stages.deliver && settings.route != RouteKind::Kinesis {
             tracing::warn!("route.kind is not \"kinesis\": what deliver reads is written by somebody else");
         }
-        let parts = Parts {
-            settings,
-            sdk,
-            clock,
-            owner: owner(settings.lease.worker.as_deref()),
-            budget: MemoryBudget::new(settings.memory_budget),
-            lake: Arc::clone(&lake),
-            stop,
-        };
+        let parts = Parts::new(settings, sdk, clock, Arc::clone(&lake), stop);
         let (mut stages, mut sent, mut snapshots) = (Vec::new(), Vec::new(), None);
         if let (Some(info), true) = (&info, settings.stages.capture) {
             let (stage, runner, counters) = parts.capture(info).await?;
@@ -185,15 +177,7 @@ pub async fn redrive(settings: &Settings, sdk: &SdkConfig, clock: WallClock) -> 
     let keys = if settings.table.contract.is_none() { Some(describe_table(settings, &table, &stop).await?.keys) } else { None };
     let schema = Arc::new(schema(settings, keys.as_deref())?.0);
     let lake = Arc::new(Lake::open(&settings.lake, Arc::clone(&schema), Some(sdk)).await.map_err(StartError::Lake)?);
-    let parts = Parts {
-        settings,
-        sdk,
-        clock,
-        owner: owner(settings.lease.worker.as_deref()),
-        budget: MemoryBudget::new(settings.memory_budget),
-        lake: Arc::clone(&lake),
-        stop,
-    };
+    let parts = Parts::new(settings, sdk, clock, Arc::clone(&lake), stop);
     let mut stages = Vec::new();
     if settings.stages.capture {
         stages.push(StageRoute {

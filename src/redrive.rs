@@ -53,6 +53,8 @@ use crate::route::{Route, RouteError};
 pub use land::discard;
 pub use selection::{InvalidTime, Selection, parse_time};
 
+/// Why a record stays whose item has to wait.
+const BEHIND: &str = "an earlier record of its item stays in quarantine";
 /// Records of one batch: as many as one plan names.
 const BATCH_RECORDS: usize = 500;
 /// Bytes of records in one batch. A batch is in memory, as records and, one by one, as changes.
@@ -327,11 +329,11 @@ impl Redrive {
         let (mut batch, mut bytes) = (Batch::default(), 0);
         while batch.ready.len() < BATCH_RECORDS && bytes < BATCH_BYTES {
             let Some(Candidate { entry, selected }) = queue.candidates.pop_front() else { break };
-            let item = entry.item().filter(|_| stage.later_records == LaterRecords::Wait);
+            let item = stage.item_that_waits(&entry);
             let looked = if !selected {
                 None
             } else if item.as_ref().is_some_and(|item| queue.held.contains(item)) {
-                Some(Fate::Stays("an earlier record of its item stays in quarantine".to_owned()))
+                Some(Fate::Stays(BEHIND.to_owned()))
             } else {
                 let Some(entry) = self.lake.quarantined().read(&entry.location).await? else { continue };
                 match self.look(stage, &entry).await? {
@@ -395,6 +397,11 @@ pub fn in_order(entries: &mut [QuarantineEntry]) {
 }
 
 impl StageRoute {
+    /// The item of a record, where its later records wait when it stays.
+    fn item_that_waits(&self, entry: &QuarantineEntry) -> Option<ItemDigest> {
+        entry.item().filter(|_| self.later_records == LaterRecords::Wait)
+    }
+
     fn takes(&self, origin: Origin) -> bool {
         self.origin == origin || (origin == Origin::Snapshot && self.origin == Origin::Capture)
     }

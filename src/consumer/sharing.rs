@@ -51,15 +51,17 @@ impl Consumer {
         let context = &self.context;
         if self.held.contains_key(&lease.shard) {
             // Where the lease is somebody else's, the task that it was taken from is not at its end yet.
-            if lease.owner.as_deref() == Some(context.owner.as_str()) { Holding::Alive } else { Holding::Leaving }
-        } else if lease.holder().is_none_or(|holder| holder == context.owner) {
-            // No task of ours works on it, so nobody does.
-            if self.left.contains(&lease.shard) { Holding::Neglected } else { Holding::Free }
-        } else if self.observed.has_expired(lease, context.failover, seen) {
-            if self.left.contains(&lease.shard) { Holding::Neglected } else { Holding::Expired }
-        } else {
-            Holding::Alive
+            return if lease.owner.as_deref() == Some(context.owner.as_str()) { Holding::Alive } else { Holding::Leaving };
         }
+        let hold = if lease.holder().is_none_or(|holder| holder == context.owner) {
+            // No task of ours works on it, so nobody does.
+            Holding::Free
+        } else if self.observed.has_expired(lease, context.failover, seen) {
+            Holding::Expired
+        } else {
+            return Holding::Alive;
+        };
+        if self.left.contains(&lease.shard) { Holding::Neglected } else { hold }
     }
 
     async fn take(&mut self, lease: &Lease, leases: &[Lease], retention: i64) -> Result<(), ConsumerError> {

@@ -100,16 +100,27 @@ impl Lake {
 
     /// Where the one of `runs` ends that covers the record at `sequence`, if one does: it must be the last that starts before it.
     pub(crate) async fn covering(&self, runs: &[ChangeKey], sequence: Position) -> Result<Option<Position>, LakeError> {
-        let before = &runs[..runs.partition_point(|key| key.after < sequence)];
-        let Some(nearest) = before.last() else { return Ok(None) };
-        // After a change of format, one position may have an object of each.
-        for key in before.iter().rev().take_while(|key| key.after == nearest.after) {
+        for key in nearest(runs, sequence) {
             let last = self.last_of(key).await?;
             if last >= sequence {
                 return Ok(Some(last));
             }
         }
         Ok(None)
+    }
+
+    /// Reads a committed run whole and takes from it what `take` takes; `doing` says what for, such as `read the last row of`.
+    pub(super) async fn read_run<T>(
+        &self,
+        key: &ChangeKey,
+        doing: &str,
+        take: impl FnOnce(Bytes) -> Result<T, String>,
+    ) -> Result<T, LakeError> {
+        let location = self.layout.change(key);
+        let doing = || format!("{doing} {}", self.store.describe(&location));
+        let object = async { self.store.store.get(&location).await?.bytes().await };
+        let object = object.await.map_err(|error| LakeError::from_store(doing(), error))?;
+        take(object).map_err(|reason| LakeError::new(doing(), Problem::Foreign(reason)))
     }
 
     /// The position of a committed run's last row.
@@ -145,4 +156,10 @@ impl Lake {
         let tail = self.store.store.get_range(location, size.saturating_sub(bytes)..size).await?;
         Ok((tail, size))
     }
+}
+
+/// The runs that may cover the record at `sequence`: those that start last before it. After a change of format, one position may have an object of each.
+pub(super) fn nearest(runs: &[ChangeKey], sequence: Position) -> impl Iterator<Item = &ChangeKey> {
+    let before = &runs[..runs.partition_point(|key| key.after < sequence)];
+    before.iter().rev().take_while(|key| Some(key.after) == before.last().map(|nearest| nearest.after))
 }

@@ -6,14 +6,14 @@ use std::io::{BufRead, BufReader};
 use arrow::array::AsArray;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use object_store::ObjectStoreExt;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Lake;
-use super::error::{LakeError, Problem};
+use super::commit::nearest;
+use super::error::LakeError;
 use super::layout::{ChangeKey, Format, HourPartition};
 use crate::event::{Position, ShardId};
 use crate::retry::{RetryPolicy, retry};
@@ -44,10 +44,7 @@ impl Lake {
     ) -> Result<bool, LakeError> {
         let look = || async {
             let runs = self.runs(shard, partition).await?;
-            let before = &runs[..runs.partition_point(|key| key.after < position)];
-            let Some(nearest) = before.last() else { return Ok(false) };
-            // After a change of format, one position may have an object of each.
-            for key in before.iter().rev().take_while(|key| key.after == nearest.after) {
+            for key in nearest(&runs, position) {
                 if self.event_ids(key).await?.iter().any(|id| id == event_id) {
                     return Ok(true);
                 }
@@ -58,15 +55,11 @@ impl Lake {
     }
 
     async fn event_ids(&self, key: &ChangeKey) -> Result<Vec<String>, LakeError> {
-        let location = self.layout.change(key);
-        let doing = || format!("read the event ids of {}", self.store.describe(&location));
-        let object = async { self.store.store.get(&location).await?.bytes().await };
-        let object = object.await.map_err(|error| LakeError::from_store(doing(), error))?;
-        let read = match key.format {
+        self.read_run(key, "read the event ids of", |object| match key.format {
             Format::Parquet => of_parquet(object),
             Format::Ndjson => of_ndjson(&object),
-        };
-        read.map_err(|reason| LakeError::new(doing(), Problem::Foreign(reason)))
+        })
+        .await
     }
 }
 

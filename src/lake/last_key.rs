@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use arrow::array::{Array, AsArray};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use object_store::ObjectStoreExt;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio_util::sync::CancellationToken;
@@ -37,15 +36,11 @@ impl Lake {
     }
 
     async fn key_at_end(&self, key: &ChangeKey) -> Result<Vec<String>, LakeError> {
-        let location = self.layout.change(key);
-        let doing = || format!("read the last row of {}", self.store.describe(&location));
-        let object = async { self.store.store.get(&location).await?.bytes().await };
-        let object = object.await.map_err(|error| LakeError::from_store(doing(), error))?;
-        let read = match key.format {
+        self.read_run(key, "read the last row of", |object| match key.format {
             Format::Parquet => of_parquet(object, &self.schema),
             Format::Ndjson => of_ndjson(&object, &self.schema),
-        };
-        read.map_err(|reason| LakeError::new(doing(), Problem::Foreign(reason)))
+        })
+        .await
     }
 }
 

@@ -221,11 +221,6 @@ impl Lake {
     pub fn quarantined(&self) -> Quarantine {
         Quarantine::new(&self.store, &self.schema.table)
     }
-
-    /// How many records are in quarantine. Lists them all.
-    pub async fn quarantine_count(&self) -> Result<u64, LakeError> {
-        Ok(self.quarantined().list().await?.len() as u64)
-    }
 }
 
 fn entry(record: &PoisonRecord<'_>, found_at: i64) -> serde_json::Result<Vec<u8>> {

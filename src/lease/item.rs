@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::SegmentProgress;
 use super::{Checkpoint, Lease};
+use crate::aws::{AwsError, Failure};
 use crate::event::{InvalidPosition, Position, ShardId};
 use crate::stream::StreamArn;
 
@@ -109,6 +110,15 @@ pub(super) fn to_item(lease: &Lease) -> Result<Item, serde_dynamo::Error> {
         segment_half_units: lease.segment.as_ref().map(|segment| segment.half_units),
         entity_type: if lease.segment.is_some() { SEGMENT } else { LEASE }.to_owned(),
     })
+}
+
+/// A value as an item of that key and type.
+pub(super) fn typed(value: &impl Serialize, key: String, entity_type: &str) -> Result<Item, AwsError> {
+    let item: Result<Item, _> = serde_dynamo::to_item(value);
+    let mut item = item.map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
+    item.insert("leaseKey".to_owned(), AttributeValue::S(key));
+    item.insert("entityType".to_owned(), AttributeValue::S(entity_type.to_owned()));
+    Ok(item)
 }
 
 /// The problem is told in words: the caller knows which table it is.

@@ -1,6 +1,7 @@
 //! The lease table in DynamoDB.
 
 mod notices;
+mod single;
 mod snapshots;
 
 use std::collections::BTreeSet;
@@ -352,18 +353,7 @@ impl LeaseTable {
 
     /// Deletes a lease that nothing needs any more, if it still is as it was seen.
     pub async fn forget(&self, seen: &Lease) -> Result<(), AwsError> {
-        let delete = retry(RetryPolicy::SERVICE, &self.stop, || async {
-            self.client
-                .delete_item()
-                .table_name(&self.name)
-                .key("leaseKey", AttributeValue::S(seen.shard.to_string()))
-                .condition_expression("leaseCounter = :seen")
-                .expression_attribute_values(":seen", number(seen.counter))
-                .send()
-                .await
-                .map_err(|error| AwsError::new("DeleteItem", &self.name, &error))
-        });
-        or_left(delete.await)
+        self.delete(RetryPolicy::SERVICE, seen.shard.as_str(), "leaseCounter", seen.counter).await
     }
 
     /// Sends a conditional update. When its condition fails, an earlier attempt of ours may have taken effect without our hearing of it:
@@ -389,12 +379,7 @@ impl LeaseTable {
 
     /// The lease of a shard as it stands, read consistently.
     pub async fn get(&self, shard: &ShardId) -> Result<Option<Lease>, AwsError> {
-        let read = retry(RetryPolicy::SERVICE, &self.stop, || async {
-            let get = self.client.get_item().table_name(&self.name).consistent_read(true);
-            let get = get.key("leaseKey", AttributeValue::S(shard.to_string())).send().await;
-            get.map_err(|error| AwsError::new("GetItem", &self.name, &error))
-        });
-        let item = read.await?.item;
+        let item = self.item(RetryPolicy::SERVICE, shard.as_str()).await?;
         item.map(|item| item::from_item(item).map_err(|problem| AwsError::of("GetItem", Failure::Invalid, problem))).transpose()
     }
 }

@@ -38,14 +38,22 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// What the stages are built from.
 pub(super) struct Parts<'s> {
-    pub(super) settings: &'s Settings,
-    pub(super) sdk: &'s SdkConfig,
-    pub(super) clock: WallClock,
-    pub(super) owner: String,
+    settings: &'s Settings,
+    sdk: &'s SdkConfig,
+    clock: WallClock,
+    owner: String,
     pub(super) budget: Arc<MemoryBudget>,
-    pub(super) lake: Arc<Lake>,
+    lake: Arc<Lake>,
     /// Ends waiting between retries of lease tables.
-    pub(super) stop: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl<'s> Parts<'s> {
+    /// What stages are built from, with a memory budget of their own.
+    pub(super) fn new(settings: &'s Settings, sdk: &'s SdkConfig, clock: WallClock, lake: Arc<Lake>, stop: CancellationToken) -> Self {
+        let (owner, budget) = (owner(settings.lease.worker.as_deref()), MemoryBudget::new(settings.memory_budget));
+        Self { settings, sdk, clock, owner, budget, lake, stop }
+    }
 }
 
 impl Parts<'_> {
@@ -197,7 +205,7 @@ impl Parts<'_> {
     }
 }
 
-pub(super) fn of_leases(application: &str, source: AwsError) -> StartError {
+fn of_leases(application: &str, source: AwsError) -> StartError {
     StartError::Aws { doing: format!("prepare the lease table '{application}'"), source }
 }
 
@@ -238,7 +246,7 @@ pub(super) fn check_view(table: &str, info: &TableInfo) -> Result<(), StartError
 }
 
 /// The name in the lease table: readable, and different at each start, so that a restarted worker is never taken for its predecessor.
-pub(super) fn owner(worker: Option<&str>) -> String {
+fn owner(worker: Option<&str>) -> String {
     let host = || {
         let name = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
         name.map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())

@@ -21,7 +21,7 @@ impl Redrive {
     /// `done` is the number up to which this process knows of nothing more to do, then and afterwards.
     pub(super) async fn finish(&self, done: &mut u32) -> Result<u64, RedriveError> {
         let Some((number, body)) = self.lake.quarantined().latest_plan().await?.filter(|(number, _)| number > done) else { return Ok(0) };
-        let plan: Plan = serde_json::from_slice(&body).map_err(|error| RedriveError::Plan { number, reason: error.to_string() })?;
+        let plan = Plan::parse(number, &body)?;
         let mut finished = 0;
         if self.entries(&plan).await?.iter().any(Option::is_some) {
             let Some(stage) = self.stages.iter().find(|stage| stage.origin == plan.origin && stage.lands) else {
@@ -177,7 +177,7 @@ pub async fn discard(quarantine: &Quarantine, entries: &[QuarantineEntry]) -> Re
     let mut report = Report::default();
     let planned: BTreeSet<String> = match quarantine.latest_plan().await? {
         Some((number, body)) => {
-            let plan: Plan = serde_json::from_slice(&body).map_err(|error| RedriveError::Plan { number, reason: error.to_string() })?;
+            let plan = Plan::parse(number, &body)?;
             plan.records.into_iter().map(|planned| planned.entry).collect()
         }
         None => BTreeSet::new(),

@@ -3,7 +3,7 @@
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::Ready;
+use super::{Ready, RedriveError};
 use crate::digest::sha256_hex;
 use crate::event::{Position, ShardId};
 use crate::lake::{Lake, Origin};
@@ -38,6 +38,11 @@ impl Plan {
         let planned =
             |ready: &Ready| Planned { entry: ready.entry.location.to_string(), event_id: ready.event_id.clone(), time: ready.time };
         Self { id: uuid::Uuid::now_v7().to_string(), origin, conditions, records: batch.iter().map(planned).collect() }
+    }
+
+    /// Reads the plan of that number.
+    pub(super) fn parse(number: u32, body: &[u8]) -> Result<Self, RedriveError> {
+        serde_json::from_slice(body).map_err(|error| RedriveError::Plan { number, reason: error.to_string() })
     }
 
     /// The shard that its objects are named after.

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fate, Ready, Redrive, RedriveError, Report, StageRoute};
-use crate::config::LaterRecords;
+use super::{BEHIND, Fate, Ready, Redrive, RedriveError, Report, StageRoute};
 use crate::event::{Position, ShardId};
 use crate::lake::ItemDigest;
 use crate::route::{Progress, RouteError, ShardWriter};
 
 const TOO_LARGE: &str = "it is still too large for a record of the route's stream";
-const BEHIND: &str = "an earlier record of its item stays in quarantine";
 
 /// A writer of the shard that the records at hand come from.
 struct Open {
@@ -31,7 +29,7 @@ impl Redrive {
     ) -> Result<(), RedriveError> {
         let mut open: Option<Open> = None;
         for ready in batch {
-            let item = ready.entry.item().filter(|_| stage.later_records == LaterRecords::Wait);
+            let item = stage.item_that_waits(&ready.entry);
             if item.as_ref().is_some_and(|item| held.contains(item)) {
                 report.note(&ready.entry, Fate::Stays(BEHIND.to_owned()));
                 continue;

@@ -225,7 +225,7 @@ impl Bench {
 
     /// How many records are left in quarantine.
     pub(super) async fn left(&self) -> u64 {
-        self.lake(WHOLE).await.quarantine_count().await.unwrap()
+        self.lake(WHOLE).await.quarantined().count(u64::MAX).await.unwrap()
     }
 
     /// The names of all objects.

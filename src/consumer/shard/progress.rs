@@ -5,7 +5,7 @@ use crate::aws::{AwsError, Failure};
 use crate::consumer::page::{Record, Unreadable};
 use crate::consumer::parked::ParkedItems;
 use crate::consumer::watermark::Watermark;
-use crate::consumer::{ConsumerError, RETENTION_MARGIN, Trimming};
+use crate::consumer::{ConsumerError, Context, RETENTION_MARGIN, Trimming};
 use crate::event::{ChangeEvent, Position, ShardId};
 use crate::lake::{Kind, Part, PoisonRecord};
 use crate::lease::gap::{Gap, GapKind};
@@ -38,18 +38,22 @@ pub(super) struct ShardProgress<'t> {
     pub(super) parked: ParkedItems,
 }
 
-impl ShardProgress<'_> {
+impl<'t> ShardProgress<'t> {
+    fn context(&self) -> &'t Context {
+        &self.work.task.context
+    }
+
     /// Takes a page: all of it, unless another process turns out to be ahead.
     pub(super) async fn take(&mut self, raw: &RawPage) -> Result<Next, ConsumerError> {
         let shard = self.shard.clone();
-        let page = match self.work.task.context.source.decode.page(&shard, &raw.body).await {
+        let page = match self.context().source.decode.page(&shard, &raw.body).await {
             Ok(page) => page,
             Err(Unreadable(problem)) => {
                 self.reader.refuse_page(problem)?;
                 return Ok(Next::Page);
             }
         };
-        self.work.task.context.counters.page(raw.body.len());
+        self.context().counters.page(raw.body.len());
         self.check_horizon().await?;
         if let (Some(resumed), Some(first)) = (raw.resumed_at, page.records.first()) {
             self.check_resumption(resumed, first.position()).await?;
@@ -138,7 +142,7 @@ impl ShardProgress<'_> {
             }
             Record::Poison { position, time, event_id, key, raw, kind, reason } => {
                 // A record without a time of its own is filed under the day it was found.
-                let time = time.unwrap_or_else(|| self.work.task.context.clock.unix_seconds());
+                let time = time.unwrap_or_else(|| self.context().clock.unix_seconds());
                 let shard = self.shard.clone();
                 let (event_id, key) = (event_id.as_deref(), key.as_ref());
                 let record = PoisonRecord { shard: &shard, position, event_id, key, raw: &raw, kind, reason: &reason, time };
@@ -166,7 +170,7 @@ impl ShardProgress<'_> {
         if flushed != Flushed::Whole {
             return Ok(flushed);
         }
-        self.work.task.context.quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
+        self.context().quarantine.note_part(snapshot, part).await.map_err(RouteError::from)?;
         tracing::info!(shard = %self.shard, snapshot, "every row of the snapshot that belongs to this shard is durable");
         self.pass(position);
         Ok(Flushed::Whole)
@@ -192,21 +196,19 @@ impl ShardProgress<'_> {
             let misfits = [&event.new, &event.old].into_iter().flatten().map(|side| side.misfits).sum();
             self.read = Some(position);
             self.watermark.read(position, time);
-            self.work.task.context.counters.record(event.time, misfits);
+            self.context().counters.record(event.time, misfits);
         }
         Ok(written)
     }
 
     /// *Latest sequence wins* needs a shard's numbers to lie above those of the shards that it continues.
     async fn check_order(&mut self, first: Position) -> Result<(), ConsumerError> {
-        if std::mem::replace(&mut self.order_checked, true) || !self.work.task.context.source.ordered_across_shards {
+        if std::mem::replace(&mut self.order_checked, true) || !self.context().source.ordered_across_shards {
             return Ok(());
         }
         if self.work.task.origin.ends.iter().any(|end| first <= *end) {
-            self.work
-                .task
-                .context
-                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.work.task.context.clock.unix_seconds()))
+            self.context()
+                .record_gap(Gap::of_shard(GapKind::OrderBroken, &self.shard, None, None, self.context().clock.unix_seconds()))
                 .await?;
         }
         Ok(())
@@ -214,13 +216,13 @@ impl ShardProgress<'_> {
 
     /// Whether an earlier record of this item is in quarantine, and later ones wait.
     async fn has_to_wait(&mut self, key: &Key) -> Result<bool, ConsumerError> {
-        let holds = self.parked.holds(&self.work.task.context.quarantine, key).await;
+        let holds = self.parked.holds(&self.context().quarantine, key).await;
         holds.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })
     }
 
     /// Puts a change into quarantine, behind an earlier record of its item.
     async fn park(&mut self, position: Position, time: i64, event: &ChangeEvent<'_>, key: &Key) -> Result<Progress, ConsumerError> {
-        let raw = self.work.task.context.source.decode.record_of(event);
+        let raw = self.context().source.decode.record_of(event);
         let shard = self.shard.clone();
         let record = PoisonRecord {
             shard: &shard,
@@ -239,7 +241,7 @@ impl ShardProgress<'_> {
 
     /// Stores a record that cannot go on now, whole. After an error nothing has moved: the record is read again, and stored under the same name.
     async fn quarantine(&mut self, record: &PoisonRecord<'_>) -> Result<(), ConsumerError> {
-        let stored = self.work.task.context.quarantine.quarantine(record).await;
+        let stored = self.context().quarantine.quarantine(record).await;
         stored.map_err(|source| ConsumerError::Quarantine { shard: self.shard.clone(), source })?;
         // Neither the record nor the reason, which may show a part of it.
         let (shard, position, kind) = (&self.shard, record.position.map(tracing::field::display), record.kind);
@@ -251,7 +253,7 @@ impl ShardProgress<'_> {
         if let Some(key) = record.key {
             self.parked.park(key);
         }
-        self.work.task.context.counters.quarantined();
+        self.context().counters.quarantined();
         Ok(())
     }
 
@@ -315,7 +317,7 @@ impl ShardProgress<'_> {
     /// A shard of which no record was read has no position that could be trimmed: an iterator just starts with what is left. That something is
     /// missing shows in how long nobody has looked, and each page tells that anew: the horizon moves on while pages are held up.
     async fn check_horizon(&mut self) -> Result<(), ConsumerError> {
-        let oldest_kept = self.work.task.context.clock.unix_seconds() - self.work.task.retention + RETENTION_MARGIN;
+        let oldest_kept = self.context().clock.unix_seconds() - self.work.task.retention + RETENTION_MARGIN;
         if self.read.is_none() && self.unread_since.take_if(|since| *since < oldest_kept).is_some() {
             self.record_gap(GapKind::Trimmed).await?;
         }
@@ -325,11 +327,11 @@ impl ShardProgress<'_> {
     /// Some services skip a trimmed position in silence. Reading resumes at the record of the position, not behind it: where that is the first to
     /// come, nothing was trimmed. Where it is not, it may just have been the last one for long, unless nobody has looked for long either.
     async fn check_resumption(&mut self, resumed: Position, first: Option<Position>) -> Result<(), ConsumerError> {
-        let Trimming::Silent { kept_at_least } = self.work.task.context.source.trimming else { return Ok(()) };
+        let Trimming::Silent { kept_at_least } = self.context().source.trimming else { return Ok(()) };
         if first.is_some_and(|first| first.sequence() == resumed.sequence()) {
             return Ok(());
         }
-        let oldest_kept = self.work.task.context.clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
+        let oldest_kept = self.context().clock.unix_seconds() - kept_at_least + RETENTION_MARGIN;
         if self.work.held.current().await.durable_through.or(self.work.task.origin.unread_since).is_none_or(|through| through < oldest_kept)
         {
             self.record_gap(GapKind::Trimmed).await?;
@@ -368,13 +370,13 @@ impl ShardProgress<'_> {
     async fn begin_anew(&mut self) -> Result<Next, ConsumerError> {
         self.reader.rewind(IteratorStart::TrimHorizon);
         // A fresh writer looks whether the record that it begins with has landed already.
-        self.writer = self.work.task.context.route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
+        self.writer = self.context().route.open(&self.shard, self.durable.unwrap_or(Position::ZERO)).await?;
         Ok(Next::Page)
     }
 
     async fn record_gap(&mut self, kind: GapKind) -> Result<(), ConsumerError> {
         let lost_from = self.work.held.current().await.durable_through;
-        let now = self.work.task.context.clock.unix_seconds();
-        self.work.task.context.record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
+        let now = self.context().clock.unix_seconds();
+        self.context().record_gap(Gap::of_shard(kind, &self.shard, self.durable, lost_from, now)).await
     }
 }

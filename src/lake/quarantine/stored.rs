@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio_util::sync::CancellationToken;
@@ -48,15 +48,8 @@ impl Quarantine {
 
     /// Every entry, in the order of names. What was set aside and the plans of redrives are none. One request for each thousand.
     pub async fn list(&self) -> Result<Vec<Listed>, LakeError> {
-        let (folder, first) = (self.layout.quarantine(), self.layout.quarantine_days());
         let list = || async {
-            let mut listing = self.store.store.list_with_offset(Some(&folder), &first);
-            let mut found = Vec::new();
-            while let Some(object) = listing.try_next().await.map_err(|error| self.failed("list", &folder, error))? {
-                if let Some(item) = self.layout.parse_quarantined(&object.location) {
-                    found.push(Listed { location: object.location, size: object.size, item });
-                }
-            }
+            let mut found: Vec<Listed> = self.listing().try_collect().await?;
             found.sort_by(|a, b| a.location.cmp(&b.location));
             Ok::<_, LakeError>(found)
         };
@@ -65,15 +58,17 @@ impl Quarantine {
 
     /// How many entries there are, as far as `most`. Keeps none of them in memory.
     pub async fn count(&self, most: u64) -> Result<u64, LakeError> {
-        let (folder, first) = (self.layout.quarantine(), self.layout.quarantine_days());
-        let mut listing = self.store.store.list_with_offset(Some(&folder), &first);
-        let mut found = 0;
-        while found < most
-            && let Some(object) = listing.try_next().await.map_err(|error| self.failed("list", &folder, error))?
-        {
-            found += u64::from(self.layout.parse_quarantined(&object.location).is_some());
-        }
-        Ok(found)
+        let listing = self.listing().take(usize::try_from(most).unwrap_or(usize::MAX));
+        listing.try_fold(0, async |found, _| Ok(found + 1)).await
+    }
+
+    fn listing(&self) -> impl Stream<Item = Result<Listed, LakeError>> {
+        let folder = self.layout.quarantine();
+        let listing = self.store.store.list_with_offset(Some(&folder), &self.layout.quarantine_days());
+        listing.map_err(move |error| self.failed("list", &folder, error)).try_filter_map(async |object| {
+            let listed = |item| Listed { location: object.location.clone(), size: object.size, item };
+            Ok(self.layout.parse_quarantined(&object.location).map(listed))
+        })
     }
 
     /// The items that have entries, where the names tell. One listing, without reading any of them.

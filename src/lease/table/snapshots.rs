@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{LeaseTable, number, or_left};
+use super::single::Replaced;
+use super::{LeaseTable, or_left};
 use crate::aws::{AwsError, Failure};
 use crate::lease::gap::Gap;
 use crate::lease::item::{self, Item};
@@ -29,13 +30,8 @@ impl LeaseTable {
 
     /// The snapshot of that id, read consistently.
     pub async fn snapshot(&self, id: &str) -> Result<Option<Snapshot>, AwsError> {
-        let read = retry(RetryPolicy::SERVICE, &self.stop, || async {
-            let get = self.client.get_item().table_name(&self.name).consistent_read(true);
-            let get = get.key("leaseKey", AttributeValue::S(Snapshot::key(id))).send().await;
-            get.map_err(|error| AwsError::new("GetItem", &self.name, &error))
-        });
-        let parse = |item| serde_dynamo::from_item(item).map_err(|error| unreadable(id, &error));
-        read.await?.item.map(parse).transpose()
+        let item = self.item(RetryPolicy::SERVICE, &Snapshot::key(id)).await?;
+        item.map(|item| serde_dynamo::from_item(item).map_err(|error| unreadable(id, &error))).transpose()
     }
 
     /// Moves a snapshot on, if it still is as it was `seen`.
@@ -43,35 +39,20 @@ impl LeaseTable {
         let mut after = seen.clone();
         change(&mut after);
         after.version = seen.version + 1;
-        let item = snapshot_item(&after)?;
-        let mut attempts = 0_u32;
-        let written = retry(RetryPolicy::SERVICE, &self.stop, || {
-            attempts += 1;
-            let put = self.client.put_item().table_name(&self.name).set_item(Some(item.clone()));
-            let put = put.condition_expression("#version = :seen").expression_attribute_names("#version", "version");
-            let put = put.expression_attribute_values(":seen", number(seen.version));
-            async move { put.send().await.map_err(|error| AwsError::new("PutItem", &self.name, &error)) }
-        })
-        .await;
-        match written {
-            Ok(_) => Ok(Move::Done(Box::new(after))),
-            Err(error) if error.failure == Failure::ConditionFailed => {
-                // An earlier attempt may have taken effect without our hearing of it. Whether it was ours or another worker's that wrote the very same
-                // makes no difference.
-                if attempts > 1 && self.snapshot(&seen.id).await?.is_some_and(|now| now == after) {
-                    return Ok(Move::Done(Box::new(after)));
-                }
-                Ok(Move::Lost)
+        match self.replace(RetryPolicy::SERVICE, snapshot_item(&after)?, Some(seen.version)).await? {
+            Replaced::Done => Ok(Move::Done(Box::new(after))),
+            // Whether it was ours or another worker's that wrote the very same makes no difference.
+            Replaced::Refused { may_be_ours: true } if self.snapshot(&seen.id).await?.is_some_and(|now| now == after) => {
+                Ok(Move::Done(Box::new(after)))
             }
-            Err(error) => Err(error),
+            Replaced::Refused { .. } => Ok(Move::Lost),
         }
     }
 
     /// Enters a gap into the ledger. One that is there already is left as it is, unless it is closed or was found half a day ago: then changes were
     /// lost once more, and with them perhaps rows of a snapshot that began meanwhile.
     pub async fn record(&self, gap: &Gap) -> Result<(), AwsError> {
-        let mut item: Item = serde_dynamo::to_item(gap).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
-        item.insert("entityType".to_owned(), AttributeValue::S(item::GAP.to_owned()));
+        let item = item::typed(gap, gap.key.clone(), item::GAP)?;
         let before = Item::from([(":before".to_owned(), AttributeValue::N((gap.found_at - AGAIN).to_string()))]);
         self.put_if(item, "attribute_not_exists(leaseKey) OR attribute_exists(closedAt) OR foundAt < :before", Some(before)).await
     }
@@ -97,10 +78,7 @@ impl LeaseTable {
 }
 
 fn snapshot_item(snapshot: &Snapshot) -> Result<Item, AwsError> {
-    let mut item: Item = serde_dynamo::to_item(snapshot).map_err(|error| AwsError::of("PutItem", Failure::Invalid, error.to_string()))?;
-    item.insert("leaseKey".to_owned(), AttributeValue::S(Snapshot::key(&snapshot.id)));
-    item.insert("entityType".to_owned(), AttributeValue::S(item::SNAPSHOT.to_owned()));
-    Ok(item)
+    item::typed(snapshot, Snapshot::key(&snapshot.id), item::SNAPSHOT)
 }
 
 fn unreadable(id: &str, error: &serde_dynamo::Error) -> AwsError {

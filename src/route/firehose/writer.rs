@@ -91,7 +91,8 @@ impl ShardWriter for FirehoseWriter {
     }
 
     fn is_stuck(&self) -> bool {
-        self.share.is_stuck()
+        // Whoever may send is not blocked: the budget's lock need not be asked for each change.
+        self.retry.is_some() && self.share.is_stuck()
     }
 
     fn set_aside(&self) -> bool {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::backoff::Backoffs;
 use super::plan::{Destination, LARGEST_REQUEST, Lane, Limits, PlannedRecord, plan};
 use super::service::Answer;
-use super::verdict::{Verdict, advice, judge, went_elsewhere};
+use super::verdict::{Verdict, advice, complaint, judge, went_elsewhere};
 use super::{Shared, route_error};
 use crate::aws::{AwsError, refused_record};
 use crate::config::LargeRecords;
@@ -128,7 +128,8 @@ impl ShardWriter for KinesisWriter {
     }
 
     fn is_stuck(&self) -> bool {
-        self.share.is_stuck()
+        // Whoever may send is not blocked: the budget's lock need not be asked for each change.
+        !self.ready && self.share.is_stuck()
     }
 
     fn set_aside(&self) -> bool {
@@ -437,7 +438,7 @@ impl KinesisWriter {
         });
         let Some(through) = record.entries.last() else { return Ok(()) };
         tracing::debug!(shard = %self.shard, lane = ?record.lane, ?answer, "a record is sent again");
-        counters.troubled(&self.shard, format!("Kinesis refuses records: {answer:?}"));
+        counters.troubled(&self.shard, complaint(answer));
         self.backoffs.lane_failed(record.lane.clone(), *through).map_err(|gave_up| RouteError {
             doing: self.doing(),
             hint: advice(&record.lane, answer, gave_up),

@@ -47,7 +47,7 @@ async fn quarantine_keeps_it_whole_and_nobody_waits_for_it() {
     bench.large_records = LargeRecords::Quarantine;
     let mut writer = bench.writer();
     assert_eq!(writer.append(at(1), &large(1, TOO_LARGE)).await.unwrap(), Durable(at(1)));
-    assert_eq!(bench.lake.quarantine_count().await.unwrap(), 1);
+    assert_eq!(bench.lake.quarantined().count(u64::MAX).await.unwrap(), 1);
     append(&mut *writer, [2]).await;
     assert_eq!(writer.append(at(3), &large(3, TOO_LARGE)).await.unwrap(), Unchanged, "the one before it is not durable");
     assert_eq!(wait_and_poll(&mut *writer).await, Durable(at(3)));
@@ -62,7 +62,7 @@ async fn an_event_whose_pointer_does_not_fit_either_goes_to_quarantine() {
     let changed = vec!["x".repeat(LARGEST_RECORD).into()];
     let progress = writer.append(at(1), &ChangeEvent { changed, ..large(1, 1) }).await.unwrap();
     assert_eq!(progress, Durable(at(1)));
-    assert_eq!(bench.lake.quarantine_count().await.unwrap(), 1);
+    assert_eq!(bench.lake.quarantined().count(u64::MAX).await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
