@@ -14,6 +14,7 @@
 //!
 //! Pure: reading files is the caller's.
 
+mod columns;
 mod cursor;
 mod error;
 mod freshness;
@@ -30,8 +31,9 @@ mod types;
 
 use std::time::Duration;
 
+pub use columns::{LakeColumn, LakeType};
 pub use error::{ContractError, ContractErrors, Position};
-pub use schema::{Column, ColumnType, ContractId, KeyColumn, TableSchema, TimestampFormat, snake_case};
+pub use schema::{Column, ColumnType, ContractId, KeyColumn, OLD_PREFIX, TableSchema, TimestampFormat, snake_case};
 pub use table::{ContractColumn, ContractKey, ContractTable};
 
 use crate::event::AttributeType;

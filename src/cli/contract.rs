@@ -180,7 +180,7 @@ fn rows(table: &ContractTable) -> Vec<Row> {
         source: key.key.attribute_type.to_string(),
         key: Some(role),
         required: true,
-        classification: key.classification.clone(),
+        classification: key.key.classification.clone(),
     });
     let columns = table.columns.iter().map(|column| Row {
         column: column.column.name.clone(),

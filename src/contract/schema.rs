@@ -36,6 +36,9 @@ pub struct KeyColumn {
     pub column: String,
     /// S, N or B.
     pub attribute_type: AttributeType,
+    /// The contract's classification, for masking; `None` when it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<String>,
 }
 
 /// A column that holds one attribute, or one field of a nested map.
@@ -104,7 +107,7 @@ impl TableSchema {
             if columns.iter().any(|other| other.column == column) {
                 column.push_str("_2");
             }
-            columns.push(KeyColumn { attribute, column, attribute_type });
+            columns.push(KeyColumn { attribute, column, attribute_type, classification: None });
         }
         Self { table: table.into(), keys: columns, columns: Vec::new(), contract: None }
     }
@@ -114,7 +117,7 @@ impl TableSchema {
 const METADATA_PREFIX: &str = "cdc_";
 
 /// Prefix of the columns of the image before the change.
-pub(super) const OLD_PREFIX: &str = "old_";
+pub const OLD_PREFIX: &str = "old_";
 
 /// Columns of the lake's partitions.
 const PARTITION_COLUMNS: [&str; 2] = ["dt", "hr"];

@@ -44,8 +44,6 @@ pub struct ContractTable {
 pub struct ContractKey {
     /// The column.
     pub key: KeyColumn,
-    /// The contract's classification, such as PII.
-    pub classification: Option<String>,
     pub(super) at: Position,
     pub(super) path: String,
 }
@@ -204,8 +202,12 @@ fn key_column(property: &Property, problems: &mut Problems) -> Option<ContractKe
         }
     };
     Some(ContractKey {
-        key: KeyColumn { attribute: property.attribute.clone(), column: property.column.clone(), attribute_type: source },
-        classification: property.classification.clone(),
+        key: KeyColumn {
+            attribute: property.attribute.clone(),
+            column: property.column.clone(),
+            attribute_type: source,
+            classification: property.classification.clone(),
+        },
         at: property.at,
         path: property.path.clone(),
     })

@@ -14,14 +14,12 @@ use std::borrow::Cow;
 use super::json::escaped;
 use super::number::Number;
 use super::{Cell, ChangeEvent, SequenceNumber, Side, instant};
-use crate::contract::{Column, ColumnType, TableSchema};
+use crate::contract::{Column, ColumnType, OLD_PREFIX, TableSchema};
 
 /// Fraction digits of `cdc_time`, which is in milliseconds in every format of the lake.
 pub(super) const TIME_PLACES: usize = 3;
 /// Fraction digits of timestamp columns.
 pub(super) const COLUMN_PLACES: usize = 6;
-/// Before the names of the columns of the image before the change.
-pub(super) const OLD_PREFIX: &str = "old_";
 /// `cdc_op` of a marker line.
 pub(super) const SNAPSHOT_END: &str = "SNAPSHOT_END";
 const MICROS_PER_SECOND: i64 = 1_000_000;

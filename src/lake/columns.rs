@@ -4,32 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::contract::{ColumnType, TableSchema};
+use crate::contract::{LakeColumn, LakeType, TableSchema};
 
-/// The prefix of a column's old side.
-pub const OLD_PREFIX: &str = "old_";
-
-/// The lake's columns in order: metadata, keys, the item's columns, their old sides, what no column holds.
+/// The lake's columns in order, as Arrow has them.
 pub fn arrow_schema(schema: &TableSchema) -> SchemaRef {
-    let required = |name: &str, kind: DataType| Field::new(name, kind, false);
-    let optional = |name: &str, kind: DataType| Field::new(name, kind, true);
-    let mut fields = vec![
-        required("cdc_event_id", DataType::Utf8),
-        required("cdc_op", DataType::Utf8),
-        required("cdc_sequence", DataType::Utf8),
-        required("cdc_time", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))),
-        required("cdc_table", DataType::Utf8),
-        required("cdc_shard", DataType::Utf8),
-        optional("cdc_snapshot_id", DataType::Utf8),
-        required("cdc_ttl_delete", DataType::Boolean),
-        required("cdc_changed", DataType::List(Arc::new(changed_element()))),
-    ];
-    fields.extend(schema.keys.iter().map(|key| required(&key.column, DataType::Utf8)));
-    fields.extend(schema.columns.iter().map(|column| optional(&column.name, data_type(column.kind))));
-    fields.extend(schema.columns.iter().map(|column| optional(&format!("{OLD_PREFIX}{}", column.name), data_type(column.kind))));
-    fields.push(optional("cdc_extra", DataType::Utf8));
-    fields.push(optional("old_cdc_extra", DataType::Utf8));
-    Arc::new(Schema::new(fields))
+    let field = |column: LakeColumn| Field::new(column.name, data_type(column.kind), column.nullable);
+    Arc::new(Schema::new(schema.lake_columns().into_iter().map(field).collect::<Vec<_>>()))
 }
 
 /// The element of `cdc_changed`.
@@ -37,21 +17,23 @@ pub(super) fn changed_element() -> Field {
     Field::new_list_field(DataType::Utf8, false)
 }
 
-fn data_type(kind: ColumnType) -> DataType {
+fn data_type(kind: LakeType) -> DataType {
     match kind {
-        ColumnType::Text | ColumnType::Json => DataType::Utf8,
-        ColumnType::BigInt => DataType::Int64,
+        LakeType::Text => DataType::Utf8,
+        LakeType::BigInt => DataType::Int64,
         // A scale is at most 38.
-        ColumnType::Decimal { precision, scale } => DataType::Decimal128(precision, i8::try_from(scale).unwrap_or(i8::MAX)),
-        ColumnType::Boolean => DataType::Boolean,
-        ColumnType::Timestamp { .. } => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        LakeType::Decimal { precision, scale } => DataType::Decimal128(precision, i8::try_from(scale).unwrap_or(i8::MAX)),
+        LakeType::Boolean => DataType::Boolean,
+        LakeType::TimestampMillis => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        LakeType::TimestampMicros => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        LakeType::TextList => DataType::List(Arc::new(changed_element())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Column;
+    use crate::contract::{Column, ColumnType};
     use crate::event::AttributeType;
 
     #[test]

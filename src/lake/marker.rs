@@ -63,8 +63,10 @@ impl Lake {
     pub async fn complete_snapshot(&self, marker: &Marker) -> Result<(), LakeError> {
         let location = self.layout.snapshot(&marker.snapshot_id);
         let address = self.store.describe(&location);
-        let json = serde_json::to_vec_pretty(marker)
-            .map_err(|error| LakeError::new(format!("write {address}"), Problem::Other(error.to_string())))?;
+        // In one line, as the JSON tables of Hive, Athena and Trino want it.
+        let mut json =
+            serde_json::to_vec(marker).map_err(|error| LakeError::new(format!("write {address}"), Problem::Other(error.to_string())))?;
+        json.push(b'\n');
         self.put(&location, json).await
     }
 

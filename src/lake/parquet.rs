@@ -132,7 +132,7 @@ fn properties(schema: &TableSchema) -> Result<WriterProperties, RowError> {
     }
     for column in schema.columns.iter().filter(|column| column.kind == ColumnType::Json) {
         builder = without_dictionary(builder, &column.name);
-        builder = without_dictionary(builder, &format!("{}{}", super::columns::OLD_PREFIX, column.name));
+        builder = without_dictionary(builder, &format!("{}{}", crate::contract::OLD_PREFIX, column.name));
     }
     Ok(builder.build())
 }
