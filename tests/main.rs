@@ -5,6 +5,7 @@
 mod capture;
 #[cfg(feature = "embedded")]
 mod crash;
+mod deploy;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod export;
