@@ -56,8 +56,8 @@ impl ExternalTable {
             Stored::Ndjson => vec![("classification", "json"), ("compressionType", "none")],
         };
         let range = format!("{FIRST_DAY},NOW");
-        let folders: String = self.partitions.iter().map(|column| format!("{0}=${{{0}}}/", column.name)).collect();
-        let template = format!("{}{folders}", self.location);
+        let folders: Vec<String> = self.partitions.iter().map(|column| format!("{0}=${{{0}}}/", column.name)).collect();
+        let template = format!("{}{}", self.location, folders.concat());
         for column in &self.partitions {
             parameters.extend_from_slice(match column.name.as_str() {
                 "dt" => &[
