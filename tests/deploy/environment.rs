@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::process::Headwater;
 
 /// No command here needs more than its own start.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 const CONTRACT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/sales_orders.odcs.yaml");
 const WRONG_CONFIGURATION: i32 = 2;
 
