@@ -16,6 +16,7 @@
 
 mod columns;
 mod cursor;
+pub mod ddl;
 mod error;
 mod freshness;
 mod node;
