@@ -1,3 +1,5 @@
 //! What is deployed: declarations of the lake's tables for other engines, SQL over them, the CloudFormation template, the image.
 
 mod environment;
+#[cfg(all(feature = "embedded", feature = "sql"))]
+mod stack;

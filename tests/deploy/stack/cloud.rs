@@ -19,8 +19,9 @@ use crate::support::{aws, tools, wait_until};
 /// What the stand-in needs to convert a delivery stream's records to Parquet, and the client that speaks CloudFormation, which takes the same
 /// botocore. The stand-in is the one of docker-compose.yml.
 const PACKAGES: [&str; 3] = ["ministack==1.5.33", "duckdb==2.0.0", "boto3==1.43.106"];
-const NEEDS: &str = "ministack comes from PyPI: python3 (3.10 or later) with venv and access to PyPI are needed (apt-get install python3-venv).";
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/stack/stack.py");
+const NEEDS: &str =
+    "ministack comes from PyPI: python3 (3.10 or later) with venv and access to PyPI are needed (apt-get install python3-venv).";
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/deploy/stack");
 /// Starting takes half a second on an idle machine.
 const START: Duration = Duration::from_mins(2);
 /// A port may be taken between being chosen and being used.
@@ -93,13 +94,18 @@ impl Cloud {
         self.home.path()
     }
 
-    /// Runs `stack.py ARGS` and reads what it prints.
-    pub(super) async fn stack<T: DeserializeOwned>(&self, args: &[&str]) -> T {
+    /// Runs a script beside this file and reads the JSON that it prints.
+    pub(super) async fn python<T: DeserializeOwned>(&self, script: &str, args: &[&str]) -> T {
         let mut command = Command::new(&self.python);
         // Its modules lie in the sources, where nothing may be written.
-        command.args(["-B", SCRIPT]).args(args).envs(aws::environment(&self.endpoint)).env("AWS_DEFAULT_REGION", "us-east-1");
+        command
+            .arg("-B")
+            .arg(Path::new(SCRIPTS).join(script))
+            .args(args)
+            .envs(aws::environment(&self.endpoint))
+            .env("AWS_DEFAULT_REGION", "us-east-1");
         let printed = tokio::task::spawn_blocking(move || tools::output(&mut command, NEEDS)).await.unwrap();
-        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("stack.py {args:?} printed {printed}: {error}"))
+        serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{script} {args:?} printed {printed}: {error}"))
     }
 
     /// Starts `headwater ARGS` where this is AWS, with further variables.

@@ -207,7 +207,8 @@ def cluster(name):
 
 def task_definition(arn):
     found = answer(client("ecs").describe_task_definition, taskDefinition=arn)
-    return found and found["taskDefinition"]
+    # One that is deregistered can be looked at for ever.
+    return found["taskDefinition"] if found and found["taskDefinition"]["status"] == "ACTIVE" else None
 
 
 def service(arn):
@@ -292,11 +293,10 @@ LOOKS = {
 
 
 def look(kind, name, properties):
-    """The resource as its service shows it; None when it is not there."""
+    """The resource as its service shows it; None when it, or what it belongs to, is not there."""
     function, _ = LOOKS[kind]
-    if function.__code__.co_argcount == 1:
-        return function(name)
-    return function(name, properties)
+    arguments = (name,) if function.__code__.co_argcount == 1 else (name, properties)
+    return answer(lambda: function(*arguments))
 
 
 def attribute(kind, name, wanted):

@@ -82,7 +82,8 @@ def create_once(name, template, parameters):
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )["StackId"]
     status = ended(stack_id)["StackStatus"]
-    events = cloudformation().describe_stack_events(StackName=stack_id)["StackEvents"]
+    pages = cloudformation().get_paginator("describe_stack_events").paginate(StackName=stack_id)
+    events = [event for page in pages for event in page["StackEvents"]]
     failed = {
         event["LogicalResourceId"]: event["ResourceStatusReason"]
         for event in events
