@@ -7,3 +7,6 @@ mod ddl;
 mod shop;
 #[cfg(feature = "sql")]
 mod sql;
+mod environment;
+#[cfg(all(feature = "embedded", feature = "sql"))]
+mod stack;

@@ -15,7 +15,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn new(endpoint: &str, name: &str) -> Self {
+    pub(crate) fn new(endpoint: &str, name: &str) -> Self {
         let store = AmazonS3Builder::new()
             .with_endpoint(endpoint)
             .with_allow_http(true)

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Puts the statements of deploy/athena/ into the template as named queries, between the lines `# queries: begin` and `# queries: end`.
+
+    python3 deploy/cloudformation/named_queries.py            rewrites headwater.yaml
+    python3 deploy/cloudformation/named_queries.py --check    says whether it would change it (exit code 1)
+
+Athena runs one statement at a time, so each statement of a file becomes a query of its own. Views come in an order in which each finds those that it
+needs, and their names begin with their number. Tables are not among them: the template declares those itself.
+"""
+
+import argparse
+import pathlib
+import re
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+BEGIN, END = "  # queries: begin\n", "  # queries: end\n"
+VIEW = re.compile(r'^CREATE OR REPLACE VIEW "?(\w+)"? AS$', re.MULTILINE)
+READS = re.compile(r'\b(?:FROM|JOIN)\s+"?(\w+)"?')
+# Athena's limit of a query's text, in bytes.
+LONGEST = 262_144
+
+
+def statements(path):
+    """The statements of a file, each with the comment above it and without its semicolon."""
+    parts = re.split(r";[ \t]*(?:\n|$)", path.read_text(encoding="utf-8"))
+    return [part.strip("\n") for part in parts if part.strip()]
+
+
+def code(text):
+    """A statement without its comments."""
+    return re.sub(r"--[^\n]*", "", text)
+
+
+class Query:
+    def __init__(self, text, condition=None, name=None):
+        self.text, self.condition = text, condition
+        view = VIEW.search(text)
+        self.view = view.group(1) if view else None
+        self.name = self.view or name
+        self.reads = set(READS.findall(code(text))) - {self.view}
+        if len(text.encode()) > LONGEST:
+            sys.exit(f"{self.name}: Athena takes queries of at most {LONGEST} bytes")
+
+    def purpose(self):
+        """The first sentence of the comment above it."""
+        comment = " ".join(line.removeprefix("--").strip() for line in self.text.splitlines() if line.startswith("--"))
+        return re.split(r"(?<=[.:?]) ", comment)[0].replace('"', "'")
+
+    def block(self, number):
+        words = self.name.split("_") + (["firehose"] if self.condition == "ThroughFirehose" else [])
+        label = f"{number:02} {self.name}" if self.view else f"analysis: {self.name.replace('_', ' ')}"
+        lines = [f"  Query{''.join(word.capitalize() for word in words)}:", "    Type: AWS::Athena::NamedQuery"]
+        if self.condition:
+            lines.append(f"    Condition: {self.condition}")
+        lines += [
+            "    Properties:",
+            f'      Name: "{label}"',
+            f'      Description: "{self.purpose()}"',
+            "      Database: !Ref GlueDatabase",
+            "      WorkGroup: !Ref WorkGroup",
+            "      QueryString: |-",
+        ]
+        return "\n".join(lines + [f"        {line}".rstrip() for line in self.text.splitlines()]) + "\n"
+
+
+def in_order(views):
+    """Each view behind those that it reads."""
+    placed, waiting, ours = [], list(views), {query.view for query in views}
+    while waiting:
+        ready = [query for query in waiting if not (query.reads & ours) - {other.view for other in placed}]
+        if not ready:
+            sys.exit(f"these views read each other: {', '.join(sorted(query.view for query in waiting))}")
+        placed += ready
+        waiting = [query for query in waiting if query not in ready]
+    return placed
+
+
+def blocks(sql):
+    """The text between the marks."""
+    # What is of one layout alone: Firehose's views stand for headwater's own of the same name.
+    firehose = [Query(text, "ThroughFirehose") for text in statements(sql / "firehose.sql")]
+    replaced = {query.view for query in firehose}
+    shared = [Query(text) for name in ("current.sql", "silver.sql") for text in statements(sql / name)]
+    for query in shared:
+        if query.view in replaced:
+            query.condition = "HeadwaterWritesTheLake"
+    shared += [Query(text) for path in sorted(sql.glob("gold/*.sql")) for text in statements(path)]
+    analyses = [Query(text, name=path.stem) for path in sorted(sql.glob("analyses/*.sql")) for text in statements(path)]
+    numbers = {}
+    views = in_order(firehose + shared)
+    for query in views:
+        numbers.setdefault(query.view, len(numbers) + 1)
+    return "".join(query.block(numbers.get(query.view)) for query in views + analyses)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when the template is not up to date")
+    parser.add_argument("--template", type=pathlib.Path, default=HERE / "headwater.yaml")
+    parser.add_argument("--sql", type=pathlib.Path, default=HERE.parent / "athena", help="the folder of the statements")
+    arguments = parser.parse_args()
+    old = arguments.template.read_text(encoding="utf-8")
+    if old.count(BEGIN) != 1 or old.count(END) != 1:
+        sys.exit(f"{arguments.template}: one line '{BEGIN.strip()}' and one line '{END.strip()}' are expected")
+    head, rest = old.split(BEGIN)
+    new = head + BEGIN + blocks(arguments.sql) + END + rest.split(END)[1]
+    if arguments.check:
+        if new != old:
+            sys.exit(f"{arguments.template} does not hold the statements of {arguments.sql}: run {pathlib.Path(__file__).name} without --check")
+    else:
+        arguments.template.write_text(new, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
