@@ -4,3 +4,4 @@
 mod shop;
 #[cfg(feature = "sql")]
 mod sql;
+mod template;

@@ -30,7 +30,10 @@ pub(crate) fn policies(template: &Path) -> String {
     let home = provide("checkov", CHECKOV);
     let mut command = Command::new(home.join("python"));
     // Nothing is fetched, nothing is sent.
-    command.arg(home.join("checkov")).args(["--framework", "cloudformation", "--skip-download", "--compact", "--quiet", "--file"]).arg(template);
+    command
+        .arg(home.join("checkov"))
+        .args(["--framework", "cloudformation", "--skip-download", "--compact", "--quiet", "--file"])
+        .arg(template);
     told(&mut command)
 }
 

@@ -37,7 +37,12 @@ pub(super) fn alarms(resources: &Resources) -> Vec<Look> {
             let alarm = &alarm["Properties"];
             let several: Vec<(&Value, &Value)> = match alarm["Metrics"].as_array() {
                 None => vec![(alarm, &alarm["Statistic"])],
-                Some(metrics) => metrics.iter().map(|metric| &metric["MetricStat"]).filter(|stat| !stat.is_null()).map(|stat| (&stat["Metric"], &stat["Stat"])).collect(),
+                Some(metrics) => metrics
+                    .iter()
+                    .map(|metric| &metric["MetricStat"])
+                    .filter(|stat| !stat.is_null())
+                    .map(|stat| (&stat["Metric"], &stat["Stat"]))
+                    .collect(),
             };
             several.into_iter().map(move |(metric, statistic)| Look {
                 by: id.clone(),
@@ -81,9 +86,13 @@ pub(super) fn problem(look: &Look) -> Option<String> {
         let known = OF_AWS.iter().find(|(namespace, name, _, _)| (*namespace, *name) == (look.namespace.as_str(), look.name.as_str()));
         return match (known, dimensions.as_slice()) {
             (None, _) => tell("no such metric is known".to_owned()),
-            (Some((_, _, wanted, _)), [(name, value)]) if wanted != name || value.is_empty() => tell(format!("it has the dimension {wanted}")),
+            (Some((_, _, wanted, _)), [(name, value)]) if wanted != name || value.is_empty() => {
+                tell(format!("it has the dimension {wanted}"))
+            }
             (Some((_, _, wanted, _)), [] | [_, _, ..]) => tell(format!("it has the dimension {wanted} alone")),
-            (Some((_, _, _, statistics)), [_]) if !statistics.contains(&look.statistic.as_str()) => tell(format!("its {} says nothing", look.statistic)),
+            (Some((_, _, _, statistics)), [_]) if !statistics.contains(&look.statistic.as_str()) => {
+                tell(format!("its {} says nothing", look.statistic))
+            }
             (Some(_), [_]) => None,
         };
     }

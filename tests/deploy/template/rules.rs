@@ -27,12 +27,12 @@ const ANY_RESOURCE: &[(&str, &str, &str)] =
 
 /// Resources that hold data or send it on, each with where it says how that is encrypted, and what must stand there.
 const ENCRYPTED: &[(&str, &str, &str)] = &[
+    ("AWS::S3::Bucket", "/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault/SSEAlgorithm", "aws:kms"),
     (
         "AWS::S3::Bucket",
-        "/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault/SSEAlgorithm",
-        "aws:kms",
+        "/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault/KMSMasterKeyID",
+        "arn:aws:kms:",
     ),
-    ("AWS::S3::Bucket", "/BucketEncryption/ServerSideEncryptionConfiguration/0/ServerSideEncryptionByDefault/KMSMasterKeyID", "arn:aws:kms:"),
     ("AWS::DynamoDB::Table", "/SSESpecification/SSEEnabled", "true"),
     ("AWS::Kinesis::Stream", "/StreamEncryption/EncryptionType", "KMS"),
     ("AWS::Kinesis::Stream", "/StreamEncryption/KeyId", "arn:aws:kms:"),
@@ -122,7 +122,10 @@ fn roles_may_do_only_what_is_named(resources: &Resources) -> Vec<String> {
         let excused = ANY_RESOURCE.iter().any(|(role, excused, _)| role == id && *excused == sid);
         for resource in several(&statement["Resource"]) {
             // arn:partition:service:region:account:the resource, of which something must be named.
-            let named = resource.splitn(6, ':').nth(5).is_some_and(|name| !name.starts_with('*') && !name.split('/').nth(1).is_some_and(|name| name == "*"));
+            let named = resource
+                .splitn(6, ':')
+                .nth(5)
+                .is_some_and(|name| !name.starts_with('*') && !name.split('/').nth(1).is_some_and(|name| name == "*"));
             if !named && !excused {
                 problem(format!("resource {resource} names nothing"));
             }
@@ -193,7 +196,10 @@ fn nobody_calls_in(resources: &Resources) -> Vec<String> {
         }
     }
     problems.extend(
-        resources.keys().filter(|id| resources[*id]["Type"] == "AWS::EC2::SecurityGroupIngress").map(|id| format!("{id}: the tasks are called by nobody")),
+        resources
+            .keys()
+            .filter(|id| resources[*id]["Type"] == "AWS::EC2::SecurityGroupIngress")
+            .map(|id| format!("{id}: the tasks are called by nobody")),
     );
     problems
 }
@@ -218,7 +224,8 @@ fn the_bucket_is_private_and_spoken_to_by_tls(resources: &Resources) -> Vec<Stri
                 problems.push(format!("{id}: objects of the lake would expire by {}", rule["Id"]));
             }
         }
-        for class in rules.iter().flat_map(|rule| rule["Transitions"].as_array().into_iter().flatten()).map(|to| text(&to["StorageClass"])) {
+        for class in rules.iter().flat_map(|rule| rule["Transitions"].as_array().into_iter().flatten()).map(|to| text(&to["StorageClass"]))
+        {
             if !["STANDARD_IA", "GLACIER_IR"].contains(&class.as_str()) {
                 problems.push(format!("{id}: Athena cannot read {class} at once"));
             }
@@ -235,7 +242,9 @@ fn the_bucket_is_private_and_spoken_to_by_tls(resources: &Resources) -> Vec<Stri
         if !statements.iter().any(by_tls) {
             problems.push(format!("{id}: could be read without TLS"));
         }
-        problems.extend(statements.iter().filter(|statement| statement["Effect"] != "Deny").map(|_| format!("{id}: its policy lets others in")));
+        problems.extend(
+            statements.iter().filter(|statement| statement["Effect"] != "Deny").map(|_| format!("{id}: its policy lets others in")),
+        );
     }
     problems
 }
@@ -259,7 +268,9 @@ fn containers_are_locked_down(resources: &Resources) -> Vec<String> {
                 && container.get("PortMappings").is_none()
                 && container.get("MountPoints").is_none();
             if !is_locked {
-                problems.push(format!("{id}: the container is to run as a user with a number, on a read-only file system, without capabilities"));
+                problems.push(format!(
+                    "{id}: the container is to run as a user with a number, on a read-only file system, without capabilities"
+                ));
             }
             let check = several(&container["HealthCheck"]["Command"]);
             if check.first().map(String::as_str) != Some("CMD") || !check.get(1).is_some_and(|program| program.starts_with('/')) {
