@@ -5,8 +5,8 @@
     python3 deploy/cloudformation/named_queries.py --check    says whether it would change it (exit code 1)
 
 Athena runs one statement at a time, so each statement of a file becomes a query of its own. Views come in an order in which each finds those that it
-needs, and their names begin with their number. Tables are not among them: the template declares those itself. Views of firehose.sql stand for
-headwater's own of the same name where Firehose writes the lake.
+needs, and their names begin with their number. Tables are not among them: the template declares those itself. Views of files called ..._firehose.sql
+stand for the others of the same name where Firehose writes the lake.
 """
 
 import argparse
@@ -84,16 +84,23 @@ def in_order(views):
 
 def blocks(sql):
     """The text between the marks."""
-    firehose = [Query(text, "ThroughFirehose") for text in statements(sql / "firehose.sql")]
-    replaced = {query.view for query in firehose}
-    files = sorted(set(sql.glob("*.sql")) - {sql / "firehose.sql"}) + sorted(sql.glob("gold/*.sql"))
-    shared = [query for query in (Query(text) for path in files for text in statements(path)) if query.view]
-    for query in shared:
-        if query.view in replaced:
-            query.condition = "HeadwaterWritesTheLake"
+    files = sorted(sql.glob("*.sql")) + sorted(sql.glob("gold/*.sql"))
+    found = [(path, Query(text)) for path in files for text in statements(path)]
+    of_firehose = {query.view: query for path, query in found if query.view and path.stem.endswith("_firehose")}
+    others = {query.view: query for path, query in found if query.view and not path.stem.endswith("_firehose")}
+    views = []
+    for name in list(others) + sorted(set(of_firehose) - set(others)):
+        ours, theirs = others.get(name), of_firehose.get(name)
+        if ours and theirs and ours.text != theirs.text:
+            ours.condition = "HeadwaterWritesTheLake"
+        if theirs and not (ours and ours.text == theirs.text):
+            theirs.condition = "ThroughFirehose"
+            views.append(theirs)
+        if ours:
+            views.append(ours)
     analyses = [Query(text, name=path.stem) for path in sorted(sql.glob("analyses/*.sql")) for text in statements(path)]
     numbers = {}
-    views = in_order(firehose + shared)
+    views = in_order(views)
     for query in views:
         numbers.setdefault(query.view, len(numbers) + 1)
     return "".join(query.block(numbers.get(query.view)) for query in views + analyses)
