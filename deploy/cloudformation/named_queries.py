@@ -17,7 +17,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 BEGIN, END = "  # queries: begin\n", "  # queries: end\n"
 VIEW = re.compile(r'^CREATE OR REPLACE VIEW "?(\w+)"? AS$', re.MULTILINE)
-READS = re.compile(r'\b(?:FROM|JOIN)\s+"?(\w+)"?')
+# IS DISTINCT FROM is followed by a column.
+READS = re.compile(r'(?<!DISTINCT )\b(?:FROM|JOIN)\s+"?(\w+)"?')
 # Athena's limit of a query's text, in bytes.
 LONGEST = 262_144
 TABLES = {"changes", "delivered", "claims", "snapshot_markers"}
