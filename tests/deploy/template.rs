@@ -296,6 +296,10 @@ fn the_lease_tables_are_those_that_the_service_looks_for() {
         assert_eq!(table["AttributeDefinitions"], json!([{ "AttributeName": "leaseKey", "AttributeType": "S" }]));
     }
     assert!(!template.with(&[("LeaseTables", "existing")]).resources().contains_key("LeaseTable"));
+    let other = template.with(&[("Route", "kinesis-deliver"), ("Application", "trial")]);
+    assert_eq!(other.resources()["DeliverLeaseTable"]["Properties"]["TableName"], "trial-deliver", "a second stack for the same table");
+    let role = other.resources()["TaskRole"].to_string();
+    assert!(role.contains(":table/trial\"") && role.contains(":table/trial-deliver\"") && !role.contains(":table/headwater-"), "{role}");
 }
 
 #[test]
