@@ -10,3 +10,4 @@ mod sql;
 mod environment;
 #[cfg(all(feature = "embedded", feature = "sql"))]
 mod stack;
+mod template;

@@ -3,6 +3,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod bucket;
+pub(crate) mod cloudformation;
 pub(crate) mod duckdb;
 pub(crate) mod dynamodb_local;
 pub(crate) mod exports;
