@@ -13,10 +13,13 @@
 //! | `snapshots`, `current`, `silver_current`, `silver_changes` | the above | views |
 
 mod athena;
+mod catalog;
 mod duckdb;
 mod glue;
 mod snowflake;
 mod views;
+
+pub use glue::{TemplateError, Updated, update};
 
 use super::TableSchema;
 
@@ -85,5 +88,55 @@ pub fn statements(dialect: Dialect, schema: &TableSchema, place: &Place) -> Vec<
         Dialect::Glue => glue::statements(schema, place),
         Dialect::Snowflake => snowflake::statements(schema, place),
         Dialect::DuckDb => [duckdb::statements(schema, place), views::statements(schema, place)].concat(),
+    }
+}
+
+/// The statements as one text: SQL with a semicolon behind each, or one object of JSON.
+pub fn render(dialect: Dialect, statements: &[Statement]) -> String {
+    match dialect {
+        Dialect::Glue => glue::document(statements),
+        Dialect::Athena | Dialect::Snowflake | Dialect::DuckDb => {
+            let texts: Vec<String> = statements.iter().map(|statement| format!("{};\n", statement.text)).collect();
+            texts.join("\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Column, ColumnType, ContractId};
+    use crate::event::AttributeType;
+
+    /// A table with a column that is classified and a decimal.
+    pub(super) fn orders() -> TableSchema {
+        let column = |name: &str, source, kind, classification: Option<&str>| Column {
+            name: name.into(),
+            path: vec![name.into()],
+            source,
+            kind,
+            classification: classification.map(str::to_owned),
+        };
+        TableSchema {
+            columns: vec![
+                column("customer_email", AttributeType::S, ColumnType::Text, Some("PII")),
+                column("price", AttributeType::N, ColumnType::Decimal { precision: 12, scale: 2 }, None),
+            ],
+            contract: Some(ContractId { id: "orders".into(), version: "1.2.0".into() }),
+            ..TableSchema::keys_only("orders", vec![("order_id".into(), AttributeType::S)])
+        }
+    }
+
+    pub(super) fn place(layout: Layout) -> Place {
+        Place { location: "s3://lake/some/prefix".into(), layout }
+    }
+
+    #[test]
+    fn a_table_lies_where_the_lake_puts_it() {
+        let folder = |table: &str| place(Layout::Lake(Stored::Parquet)).folder(&TableSchema::keys_only(table, Vec::new()), "changes");
+        for table in ["Orders-2.eu_v1", ".hidden", "..", "a.b"] {
+            let layout = crate::lake::Layout::new(&object_store::path::Path::from("some/prefix"), table);
+            assert_eq!(folder(table), format!("s3://lake/{}/", layout.changes()), "{table}");
+        }
     }
 }

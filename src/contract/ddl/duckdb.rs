@@ -1,8 +1,153 @@
-//! DuckDB: views over the objects of a lake.
+//! DuckDB 2.0 or later: views over the objects, so that a lake can be looked into with nothing else.
+//!
+//! The columns and their types are the contract's, whatever is in the objects: what an older object lacks is null, and a folder without objects is an
+//! empty view. Times are `TIMESTAMP`s in UTC, as Athena's are. DuckDB reads numbers in JSON as doubles: decimals of more than 15 digits are
+//! exact in Parquet, and in NDJSON with `decimals = "string"`.
 
-use super::{Place, Statement};
-use crate::contract::TableSchema;
+use super::{Layout, Place, Statement, Stored};
+use crate::contract::{LakeColumn, LakeType, TableSchema};
 
-pub(super) fn statements(_schema: &TableSchema, _place: &Place) -> Vec<Statement> {
-    Vec::new()
+const HOURS: [&str; 2] = ["dt", "hr"];
+const DAYS: [&str; 1] = ["dt"];
+
+/// The views over objects. Those over them are in the language that DuckDB shares with others.
+pub(super) fn statements(schema: &TableSchema, place: &Place) -> Vec<Statement> {
+    let columns = schema.lake_columns();
+    let mut statements = match place.layout {
+        Layout::Lake(stored) => {
+            let objects = match stored {
+                Stored::Parquet => "*/*/*.parquet",
+                Stored::Ndjson => "*/*/*.json.gz",
+            };
+            let reader = if stored == Stored::Parquet { Reader::Parquet { zoned: true } } else { Reader::Ndjson };
+            vec![view("changes", &columns, &HOURS, &format!("{}{objects}", place.folder(schema, "changes")), reader)]
+        }
+        Layout::Firehose(stored) => {
+            let mut delivered = columns.clone();
+            delivered.extend(["cdc_claim_check", "cdc_hash_range"].map(text));
+            // Firehose writes the timestamps of Parquet without a zone.
+            let reader = if stored == Stored::Parquet { Reader::Parquet { zoned: false } } else { Reader::Ndjson };
+            vec![
+                view("delivered", &delivered, &HOURS, &format!("{}*/*/*", place.folder(schema, "firehose")), reader),
+                view("claims", &columns, &DAYS, &format!("{}*/*.json", place.folder(schema, "claims")), Reader::Ndjson),
+            ]
+        }
+    };
+    let markers = marker_columns();
+    statements.push(view("snapshot_markers", &markers, &[], &format!("{}*.json", place.folder(schema, "snapshots")), Reader::Ndjson));
+    statements
+}
+
+/// How objects are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// By their own columns.
+    Parquet {
+        /// Whether timestamps are in UTC by their type, not by agreement.
+        zoned: bool,
+    },
+    /// By the columns of the view.
+    Ndjson,
+}
+
+fn view(name: &str, columns: &[LakeColumn], partitions: &[&str], objects: &str, reader: Reader) -> Statement {
+    let names = |of: &dyn Fn(&LakeColumn) -> String| -> Vec<String> {
+        columns.iter().map(of).chain(partitions.iter().map(|partition| identifier(partition))).collect()
+    };
+    let options = if partitions.is_empty() {
+        "hive_partitioning = false".to_owned()
+    } else {
+        let types: Vec<String> = partitions.iter().map(|partition| format!("{partition}: VARCHAR")).collect();
+        format!("hive_partitioning = true, hive_types = {{{}}}", types.join(", "))
+    };
+    let objects = literal(objects);
+    let text = match reader {
+        Reader::Ndjson => {
+            let typed: Vec<String> = columns
+                .iter()
+                .map(|column| format!("    {}: {}", literal(&column.name), literal(&duckdb_type(column.kind, false))))
+                .collect();
+            format!(
+                "SELECT {}\nFROM read_json({objects}, format = 'newline_delimited', allow_empty = true, {options}, columns = {{\n{}\n  }})",
+                names(&|column| identifier(&column.name)).join(", "),
+                typed.join(",\n"),
+            )
+        }
+        Reader::Parquet { zoned } => {
+            let selected = names(&|column| {
+                let name = identifier(&column.name);
+                // The session's time zone has no say in this, as it has in a cast.
+                if zoned && is_time(column.kind) { format!("make_timestamp(epoch_us({name})) AS {name}") } else { name }
+            });
+            let mut typed: Vec<String> = columns
+                .iter()
+                .map(|column| format!("    CAST(NULL AS {}) AS {}", duckdb_type(column.kind, zoned), identifier(&column.name)))
+                .collect();
+            typed.extend(partitions.iter().map(|partition| format!("    CAST(NULL AS VARCHAR) AS {}", identifier(partition))));
+            format!(
+                "SELECT {}\nFROM (\n  SELECT\n{}\n  WHERE false\n  UNION ALL BY NAME\n  SELECT * FROM read_parquet({objects}, union_by_name = true, allow_empty = true, {options})\n)",
+                selected.join(", "),
+                typed.join(",\n"),
+            )
+        }
+    };
+    Statement { name: name.to_owned(), text: format!("CREATE OR REPLACE VIEW {} AS\n{text}", identifier(name)) }
+}
+
+fn text(name: &str) -> LakeColumn {
+    LakeColumn { name: name.to_owned(), kind: LakeType::Text, nullable: true, classification: None, meaning: None }
+}
+
+/// As in the catalog: times of markers are RFC 3339 text.
+fn marker_columns() -> Vec<LakeColumn> {
+    let mut columns: Vec<LakeColumn> = ["snapshot_id", "table", "started_at", "completed_at"].map(text).into();
+    columns.push(LakeColumn { kind: LakeType::BigInt, ..text("rows") });
+    columns.push(LakeColumn { kind: LakeType::Boolean, ..text("whole") });
+    columns
+}
+
+const fn is_time(kind: LakeType) -> bool {
+    matches!(kind, LakeType::TimestampMillis | LakeType::TimestampMicros)
+}
+
+fn duckdb_type(kind: LakeType, zoned: bool) -> String {
+    match kind {
+        LakeType::Text => "VARCHAR".to_owned(),
+        LakeType::BigInt => "BIGINT".to_owned(),
+        LakeType::Decimal { precision, scale } => format!("DECIMAL({precision},{scale})"),
+        LakeType::Boolean => "BOOLEAN".to_owned(),
+        LakeType::TimestampMillis | LakeType::TimestampMicros => if zoned { "TIMESTAMP WITH TIME ZONE" } else { "TIMESTAMP" }.to_owned(),
+        LakeType::TextList => "VARCHAR[]".to_owned(),
+    }
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ddl::tests::{orders, place};
+
+    #[test]
+    fn each_layout_has_the_views_that_its_tables_have_elsewhere() {
+        for (layout, expected) in [
+            (Layout::Lake(Stored::Ndjson), &["changes", "snapshot_markers"][..]),
+            (Layout::Firehose(Stored::Parquet), &["delivered", "claims", "snapshot_markers"]),
+        ] {
+            let statements = statements(&orders(), &place(layout));
+            assert_eq!(statements.iter().map(|statement| statement.name.as_str()).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_place_cannot_end_a_literal() {
+        let place = Place { location: "it's".into(), layout: Layout::Lake(Stored::Parquet) };
+        assert!(statements(&orders(), &place)[0].text.contains("read_parquet('it''s/orders/changes/*/*/*.parquet'"));
+    }
 }
