@@ -17,6 +17,16 @@ use super::{Layout, Place, Statement, Stored};
 use crate::contract::{LakeColumn, LakeType, TableSchema};
 use words::{identifier, member, text};
 
+/// What a reader of the statements is told first.
+const HEADER: &str = "\
+-- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema and may EXECUTE MANAGED TASK:
+--   CREATE SCHEMA IF NOT EXISTS <table>; USE SCHEMA <table>;
+-- LAKE_INTEGRATION stands for the storage integration of your account that may list and read the bucket:
+--   CREATE STORAGE INTEGRATION LAKE_INTEGRATION TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE
+--     STORAGE_AWS_ROLE_ARN = '<role that may read the bucket>' STORAGE_ALLOWED_LOCATIONS = ('<bucket and prefix>');
+-- Instants are TIMESTAMP_LTZ: UTC inside, shown in the session's time zone (ALTER SESSION SET TIMEZONE = 'UTC').
+";
+
 /// The formats' names.
 const PARQUET: &str = "parquet_rows";
 const LINES: &str = "json_lines";
@@ -52,8 +62,8 @@ pub(super) fn statements(schema: &TableSchema, place: &Place) -> Vec<Statement> 
     }
     statements.extend(changes_view(place.layout, &columns));
     statements.push(snapshots_view());
-    let changes = if place.layout == Layout::Lake(Stored::Parquet) { "TABLE" } else { "VIEW" };
-    statements.extend(state::statements(schema, &columns, changes));
+    let kind = if place.layout == Layout::Lake(Stored::Parquet) { "TABLE" } else { "VIEW" };
+    statements.extend(state::statements(schema, &columns, kind));
     statements.extend(silver::statements(schema, &columns));
     // Last, so that every row that is loaded goes through the streams.
     for load in &loads {
@@ -100,7 +110,7 @@ fn statement(name: &str, text: String) -> Statement {
 
 fn formats(layout: Layout) -> Vec<Statement> {
     let lines = format!("CREATE FILE FORMAT IF NOT EXISTS {LINES}\n  TYPE = JSON\n  COMMENT = 'One JSON object a line, compressed or not'");
-    let mut formats = vec![statement(LINES, lines)];
+    let mut formats = vec![statement(LINES, format!("{HEADER}\n{lines}"))];
     if matches!(layout, Layout::Lake(Stored::Parquet) | Layout::Firehose(Stored::Parquet)) {
         let rows = format!(
             "-- Without logical types Snowflake reads timestamps as bare numbers, of a unit that it guesses.\n\
@@ -116,8 +126,7 @@ fn stage(load: &Load, schema: &TableSchema, place: &Place) -> Statement {
     let name = load.stage();
     let url = text(&place.folder(schema, load.folder));
     let text = format!(
-        "-- LAKE_INTEGRATION is the storage integration of your account that may list and read the bucket.\n\
-         CREATE STAGE IF NOT EXISTS {name}\n  URL = {url}\n  STORAGE_INTEGRATION = LAKE_INTEGRATION\n  FILE_FORMAT = (FORMAT_NAME = '{}')",
+        "CREATE STAGE IF NOT EXISTS {name}\n  URL = {url}\n  STORAGE_INTEGRATION = LAKE_INTEGRATION\n  FILE_FORMAT = (FORMAT_NAME = '{}')",
         load.format()
     );
     statement(&name, text)
@@ -140,7 +149,7 @@ fn rows_table(load: &Load, columns: &[LakeColumn]) -> Statement {
     }
     let text = format!(
         "-- Every change that was loaded, as it is in the files. Rows are only ever added.\nCREATE TABLE IF NOT EXISTS {} (\n{}\n)",
-        load.table,
+        identifier(load.table),
         lines.join(",\n")
     );
     statement(load.table, text)
@@ -172,7 +181,7 @@ fn changes_view(layout: Layout, columns: &[LakeColumn]) -> Option<Statement> {
             format!("{delivered}\nUNION ALL\n{}", typed("claims", ""))
         }
     };
-    Some(statement("changes", format!("CREATE VIEW IF NOT EXISTS changes AS\n{select}")))
+    Some(statement("changes", format!("CREATE VIEW IF NOT EXISTS {} AS\n{select}", identifier("changes"))))
 }
 
 /// The value of a column in a line.
@@ -227,7 +236,7 @@ fn copy_into(load: &Load) -> String {
     };
     format!(
         "COPY INTO {}\nFROM @{}\nPATTERN = {}\nFILE_FORMAT = (FORMAT_NAME = '{}'){matching}",
-        load.table,
+        identifier(load.table),
         load.stage(),
         text(load.pattern),
         load.format()

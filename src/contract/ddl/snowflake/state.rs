@@ -24,13 +24,13 @@ pub(super) fn columns<'c>(schema: &TableSchema, columns: &'c [LakeColumn]) -> Ve
     names.filter_map(|name| columns.iter().find(|column| column.name == name)).collect()
 }
 
-/// `changes` is what `changes` is: TABLE or VIEW.
-pub(super) fn statements(schema: &TableSchema, all: &[LakeColumn], changes: &str) -> Vec<Statement> {
+/// `kind` is what `changes` is: TABLE or VIEW.
+pub(super) fn statements(schema: &TableSchema, all: &[LakeColumn], kind: &str) -> Vec<Statement> {
     let columns = columns(schema, all);
     vec![
         table(schema, &columns),
         view(&columns),
-        stream("arrived_changes", &format!("{changes} changes"), "The changes that arrived since the task ran last."),
+        stream("arrived_changes", &format!("{kind} {}", identifier("changes")), "The changes that arrived since the task ran last."),
         stream("arrived_markers", "TABLE snapshot_markers", "The snapshots that completed since then."),
         task(schema, &columns),
     ]
@@ -64,7 +64,8 @@ fn view(columns: &[&LakeColumn]) -> Statement {
     let list: Vec<_> = columns.iter().map(|column| format!("  {}", identifier(&column.name))).collect();
     let text = format!(
         "-- The items, with the columns that they have in headwater query. CURRENT is one of Snowflake's own words, hence the quotes.\n\
-         CREATE VIEW IF NOT EXISTS \"CURRENT\" AS\nSELECT\n{}\nFROM current_items",
+         CREATE VIEW IF NOT EXISTS {} AS\nSELECT\n{}\nFROM current_items",
+        identifier("current"),
         list.join(",\n")
     );
     statement("current", text)
@@ -128,7 +129,7 @@ USING (
   touched AS (
     SELECT {plain} FROM arrived_changes
     UNION
-    SELECT {plain} FROM changes WHERE EXISTS (SELECT 1 FROM arrived_markers)
+    SELECT {plain} FROM {changes} WHERE EXISTS (SELECT 1 FROM arrived_markers)
     UNION
     SELECT {plain} FROM current_items WHERE EXISTS (SELECT 1 FROM arrived_markers)
   ),
@@ -139,7 +140,7 @@ USING (
       counted.layer AS layer,
       MAX(counted.layer) OVER (PARTITION BY {change_keys}) AS base_layer,
       MAX(counted.start_time) OVER (PARTITION BY {change_keys}) AS base_time
-    FROM changes AS change
+    FROM {changes} AS change
     INNER JOIN touched ON {touched_change}
     LEFT JOIN counted ON counted.snapshot_id = change.cdc_snapshot_id
     WHERE (change.cdc_snapshot_id IS NULL OR (counted.layer IS NOT NULL AND change.cdc_op IN ('SNAPSHOT', 'REMOVE')))
@@ -170,6 +171,7 @@ WHEN NOT MATCHED AND word.cdc_op <> 'REMOVE' THEN INSERT (
 ) VALUES (
 {insert_values}
 )",
+        changes = identifier("changes"),
         candidate_columns = list("change.", &all, "      "),
         touched_change = same("touched", "change"),
         touched_keys = list("touched.", &keys(schema, ""), "    "),
