@@ -3,4 +3,6 @@
 #[cfg(feature = "sql")]
 mod shop;
 #[cfg(feature = "sql")]
+mod snowflake;
+#[cfg(feature = "sql")]
 mod sql;

@@ -90,7 +90,8 @@ fn task(schema: &TableSchema, columns: &[&LakeColumn]) -> Statement {
     statement(TASK, text)
 }
 
-/// A snapshot row has the sequence zero, so the order by sequence alone puts it below the changes since its start.
+/// A snapshot row has the sequence zero, so the order by sequence alone puts it below the changes since its start. Names that stand among the item's
+/// columns begin with `cdc_`, as none of those does.
 fn merge(schema: &TableSchema, columns: &[&LakeColumn]) -> String {
     let plain = keys(schema, "").join(", ");
     let same = |left: &str, right: &str| {
@@ -137,9 +138,9 @@ USING (
   candidates AS (
     SELECT
 {candidate_columns},
-      counted.layer AS layer,
-      MAX(counted.layer) OVER (PARTITION BY {change_keys}) AS base_layer,
-      MAX(counted.start_time) OVER (PARTITION BY {change_keys}) AS base_time
+      counted.layer AS cdc_layer,
+      MAX(counted.layer) OVER (PARTITION BY {change_keys}) AS cdc_base_layer,
+      MAX(counted.start_time) OVER (PARTITION BY {change_keys}) AS cdc_base_time
     FROM {changes} AS change
     INNER JOIN touched ON {touched_change}
     LEFT JOIN counted ON counted.snapshot_id = change.cdc_snapshot_id
@@ -151,7 +152,7 @@ USING (
   words AS (
     SELECT *
     FROM candidates
-    WHERE layer = base_layer OR (layer IS NULL AND (base_time IS NULL OR cdc_time >= base_time))
+    WHERE cdc_layer = cdc_base_layer OR (cdc_layer IS NULL AND (cdc_base_time IS NULL OR cdc_time >= cdc_base_time))
     QUALIFY ROW_NUMBER() OVER (PARTITION BY {plain} ORDER BY cdc_sequence DESC) = 1
   )
   -- Of a key that nothing is said of any more there is no item.

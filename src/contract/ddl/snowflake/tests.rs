@@ -136,14 +136,3 @@ fn items_are_told_apart_by_all_of_their_keys() {
         assert!(task.contains(expected), "{expected} is not in\n{task}");
     }
 }
-
-#[test]
-fn dump_tmp() {
-    let contract = crate::contract::Contract::parse(&std::fs::read_to_string("schemas/sales_orders.odcs.yaml").unwrap(), "x").unwrap();
-    let schema = contract.table_schema("sales_orders", None).unwrap();
-    for (n, layout) in [("p", PARQUET), ("n", NDJSON), ("fn", FIREHOSE), ("fp", Layout::Firehose(Stored::Parquet))] {
-        let all = statements(&schema, &Place { location: "s3://LAKE_BUCKET".into(), layout });
-        let text: Vec<_> = all.iter().map(|s| s.text.clone()).collect();
-        std::fs::write(format!("/tmp/snow/{n}.sql"), text.join(";\n\n") + ";\n").unwrap();
-    }
-}
