@@ -20,10 +20,11 @@ use words::{identifier, member, text};
 /// What a reader of the statements is told first.
 const HEADER: &str = "\
 -- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema and may EXECUTE MANAGED TASK:
---   CREATE SCHEMA IF NOT EXISTS <table>; USE SCHEMA <table>;
+--   CREATE SCHEMA IF NOT EXISTS <table>
+--   USE SCHEMA <table>
 -- LAKE_INTEGRATION stands for the storage integration of your account that may list and read the bucket:
 --   CREATE STORAGE INTEGRATION LAKE_INTEGRATION TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE
---     STORAGE_AWS_ROLE_ARN = '<role that may read the bucket>' STORAGE_ALLOWED_LOCATIONS = ('<bucket and prefix>');
+--     STORAGE_AWS_ROLE_ARN = '<role that may read the bucket>' STORAGE_ALLOWED_LOCATIONS = ('<bucket and prefix>')
 -- Instants are TIMESTAMP_LTZ: UTC inside, shown in the session's time zone (ALTER SESSION SET TIMEZONE = 'UTC').
 ";
 

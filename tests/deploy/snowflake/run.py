@@ -1,7 +1,7 @@
 """Runs the statements for Snowflake as far as a stand-in goes.
 
-    snowflake.py parse FILE     fails unless sqlfluff's Snowflake grammar takes every statement of the file
-    snowflake.py load PLAN      loads a lake into fakesnow, in several orders, and compares the state; prints what it has seen
+    run.py parse FILE     fails unless sqlfluff's Snowflake grammar takes every statement of the file
+    run.py load PLAN      loads a lake into fakesnow, in several orders, and compares the state; prints what it has seen
 
 fakesnow gives a Snowflake connection that DuckDB answers. What it does not know is done here, plainly: it lists the files that PATTERN matches and
 names them in FILES, it fills tables named like the streams with what arrived, and it runs the statement that the task holds. Storage integrations,
@@ -56,10 +56,11 @@ class Load:
             found += [os.path.relpath(path, self.folder) for path in paths if re.fullmatch(self.pattern, path)]
         return [(self, file) for file in found]
 
-    def run(self, cursor, file, options=""):
-        text = re.sub(r"PATTERN = '[^']*'", lambda _: f"FILES = ('{file}')", self.copy)
-        ((_, status, _, rows, *_),) = cursor.execute(text + options).fetchall()
-        return status, rows
+    def run(self, cursor, files, options=""):
+        """Loads some of the files, in this order; gives what became of each."""
+        names = ", ".join(f"'{file}'" for file in files)
+        text = re.sub(r"PATTERN = '[^']*'", lambda _: f"FILES = ({names})", self.copy)
+        return [status for _, status, *_ in cursor.execute(text + options).fetchall()]
 
 
 class Warehouse:
@@ -84,6 +85,15 @@ class Warehouse:
 
     def identity(self, table):
         return "line" if table == "snapshot_markers" else "order_id, cdc_event_id"
+
+    def load(self, files, options=""):
+        """Loads files of several folders. Gives what became of them, each outcome once."""
+        return {
+            outcome
+            for load in self.loads
+            if (chosen := [file for source, file in files if source is load])
+            for outcome in load.run(self.cursor, chosen, options)
+        }
 
     def query(self, sql):
         return self.cursor.execute(sql).fetchall()
@@ -154,30 +164,24 @@ def load(path):
         plan = json.load(file, parse_float=Decimal)
     expected = {row["order_id"]: row for row in plan["current"]}
     seen = {"not_run": [statement["name"] for statement in plan["statements"] if code(statement).startswith(NOT_RUN)]}
-    orders = {"in_order": lambda _: None, "backwards": lambda files: files.reverse()}
-    orders.update({f"shuffled_{seed}": random.Random(seed).shuffle for seed in range(plan["shuffles"])})
+    orders = {"in_order": lambda _: None, "backwards": list.reverse, "shuffled": random.Random(1).shuffle}
     with fakesnow.patch():
-        for name, order in orders.items():
+        for name in plan["orders"]:
             warehouse = Warehouse(snowflake.connector.connect, name, plan["statements"])
             files = sorted((file for load in warehouse.loads for file in load.files()), key=lambda file: file[1])
-            order(files)
-            chance, waiting, deleted = random.Random(name), 0, 0
-            for source, file in files:
-                assert source.run(warehouse.cursor, file)[0] == "LOADED", file
-                waiting += 1
-                if chance.random() < 0.4:
-                    deleted, waiting = deleted + warehouse.arrive()[2], 0
-            deleted += warehouse.arrive()[2]
+            orders[name](files)
+            sizes, waiting, deleted = random.Random(name), files, 0
+            while waiting:
+                size = sizes.randint(1, 12)
+                assert warehouse.load(waiting[:size]) == {"LOADED"}
+                waiting = waiting[size:]
+                deleted += warehouse.arrive()[2]
             compare(warehouse.rows("current"), expected)
             changes = check_silver(warehouse, plan["personal"])
 
-            for source, file in files:
-                assert source.run(warehouse.cursor, file) == ("LOAD_SKIPPED", 0), f"{file} was loaded again"
-            assert warehouse.arrive() == (0, 0, 0), "nothing came, and yet the state changed"
-            for source, file in files:
-                assert source.run(warehouse.cursor, file, "\nFORCE = TRUE")[0] == "LOADED", file
+            assert warehouse.load(files) == {"LOAD_SKIPPED"}, "files were loaded again"
+            assert warehouse.load(files, "\nFORCE = TRUE") == {"LOADED"}
             assert warehouse.arrive() == (0, 0, 0), "copies of what was there changed the state"
-            compare(warehouse.rows("current"), expected)
             assert check_silver(warehouse, plan["personal"]) == changes, "silver_changes shows copies"
             seen.update(ran=warehouse.ran, files=len(files), items=len(expected), changes=changes)
             seen.setdefault("deleted", {})[name] = deleted
