@@ -6,6 +6,8 @@ mod ddl;
 #[cfg(feature = "sql")]
 mod shop;
 #[cfg(feature = "sql")]
+mod snowflake;
+#[cfg(feature = "sql")]
 mod sql;
 mod environment;
 #[cfg(all(feature = "embedded", feature = "sql"))]

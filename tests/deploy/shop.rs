@@ -234,7 +234,12 @@ impl Shop {
         self.now += 60;
     }
 
-    /// Writes the lake as headwater does, its objects in these formats by turns.
+    /// How many rows its snapshots have.
+    pub(super) fn rows_of_snapshots(&self) -> u64 {
+        self.snapshots.iter().map(|snapshot| snapshot.marker.rows).sum()
+    }
+
+    /// Writes the lake as headwater does, its objects in these formats by turns, and snapshots in the first of them.
     pub(super) async fn write(&self, folder: &Path, formats: &[Format]) {
         let schema = Arc::new(schema());
         let settings = LakeSettings {
@@ -255,7 +260,7 @@ impl Shop {
         }
         for snapshot in &self.snapshots {
             let events = snapshot_rows(snapshot, &schema);
-            commit(&lake, &snapshot.marker.snapshot_id, Format::Parquet, &events).await;
+            commit(&lake, &snapshot.marker.snapshot_id, formats[0], &events).await;
             lake.complete_snapshot(&snapshot.marker).await.unwrap();
         }
     }

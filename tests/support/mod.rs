@@ -7,6 +7,8 @@ pub(crate) mod cloudformation;
 pub(crate) mod duckdb;
 pub(crate) mod dynamodb_local;
 pub(crate) mod exports;
+#[cfg(feature = "sql")]
+pub(crate) mod fakesnow;
 pub(crate) mod kinesis_agg;
 pub(crate) mod kinesis_local;
 pub(crate) mod kinesis_stream;
