@@ -16,6 +16,7 @@ pub mod query;
 pub mod redrive;
 pub mod run;
 pub mod snapshot;
+pub mod source;
 pub mod status;
 #[cfg(feature = "sql")]
 pub mod verify;

@@ -3,10 +3,11 @@
 mod operations;
 mod raw;
 mod snapshot;
+mod source;
 mod streams;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +15,7 @@ use url::Url;
 
 pub use raw::parse;
 pub(crate) use snapshot::{MOST_SEGMENTS, share as read_share};
+pub use source::{Source, VARIABLE};
 
 use crate::lake::LakeSettings;
 use crate::lease::snapshot::ReadBudget;
@@ -282,16 +284,9 @@ pub struct NotifySettings {
 
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {problem}")]
+#[error("{place}: {problem}")]
 pub struct ConfigError {
-    file: String,
+    /// The file, or the variable. (A field named `source` would be taken for the error's cause.)
+    place: String,
     problem: String,
-}
-
-/// Reads and validates the configuration file.
-pub fn load(path: &Path) -> Result<Settings, ConfigError> {
-    let fail = |problem: String| ConfigError { file: path.display().to_string(), problem };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| fail(format!("cannot be read: {error}. Name the file with --config, or see `headwater config example`")))?;
-    parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
 }

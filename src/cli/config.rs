@@ -1,11 +1,9 @@
 //! `headwater config`.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
-use crate::config;
 
 /// A configuration with every key, its default and its meaning.
 pub const EXAMPLE: &str = include_str!("../config/example.toml");
@@ -21,9 +19,8 @@ pub struct Args {
 enum Action {
     /// Validate a configuration and show the settings that follow from it.
     Check {
-        /// The configuration.
-        #[arg(long, default_value = "headwater.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
     /// Print a configuration with every key, its default and its meaning.
     Example,
@@ -31,14 +28,14 @@ enum Action {
 
 /// Runs `headwater config`.
 pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let path = match &args.action {
-        Action::Check { config } => config,
+    let source = match &args.action {
+        Action::Check { config } => config.source(),
         Action::Example => {
             print!("{EXAMPLE}");
             return Ok(Exit::Success);
         }
     };
-    let settings = match config::load(path) {
+    let settings = match source.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };
@@ -46,7 +43,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<Exit> {
         let lake = settings.lake.location.to_string();
         println!("{}", serde_json::json!({ "table": settings.table.name, "lake": lake, "leases": settings.lease.application }));
     } else {
-        println!("{} is valid", path.display());
+        println!("{source} is valid");
         println!("  table     {}", settings.table.name);
         if let Some(contract) = &settings.table.contract {
             println!("  contract  {}", contract.display());
@@ -60,6 +57,7 @@ pub fn run(args: &Args, globals: &Globals) -> anyhow::Result<Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     #[test]
     fn the_example_states_the_defaults() {

@@ -1,14 +1,14 @@
 //! `headwater health`: the health check of a container that has neither a shell nor curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use reqwest::{Client, StatusCode};
 
 use super::Exit;
-use crate::config::{self, Listen};
+use super::source::ConfigArgs;
+use crate::config::Listen;
 
 /// ECS gives a health check 5 s by default, and this process needs some of that to start.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -16,9 +16,8 @@ const LONGEST: Duration = Duration::from_secs(3);
 /// Arguments of `headwater health`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration of the service that is asked.
-    #[arg(long, default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Ask whether the process turns, and not whether data moves.
     #[arg(long)]
     live: bool,
@@ -26,12 +25,12 @@ pub struct Args {
 
 /// Asks the service of the configuration on this machine, and says what it says.
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };
     let address = match settings.health.listen {
-        Listen::Off => bail!("health.listen is \"off\" in {}: there is nobody to ask", args.config.display()),
+        Listen::Off => bail!("health.listen is \"off\" in {}: there is nobody to ask", args.config.source()),
         Listen::IfFree(address) | Listen::At(address) => reachable(address),
     };
     let path = if args.live { "/livez" } else { "/readyz" };

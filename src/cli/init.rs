@@ -1,17 +1,17 @@
 //! `headwater init`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
+use crate::aws;
 use crate::init::plan::{Resource, State};
 use crate::init::{Endpoints, Entry, Plan, plan};
-use crate::{aws, config};
 
 /// How often the line on a terminal is redrawn.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -31,9 +31,8 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The configuration.
-    #[arg(long, default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Print what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -41,7 +40,7 @@ pub struct Args {
 
 /// Creates what is missing.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
-use crate::config::{self, ConfigError, Settings};
+use crate::config::{ConfigError, Settings};
 use crate::lake::LakeLocation;
 use crate::query::render::{self, Format};
 use crate::query::{QueryError, Session};
@@ -24,18 +25,17 @@ pub struct Args {
     place: Place,
 }
 
-/// Which lake, and which table of it: by flags, or else by headwater.toml.
+/// Which lake, and which table of it: by flags, or else by the configuration, which is not read when both flags are given.
 #[derive(Debug, clap::Args)]
 pub struct Place {
-    /// The lake: a folder or s3://bucket/prefix. By default the one of headwater.toml.
+    /// The lake: a folder or s3://bucket/prefix. By default the one of the configuration.
     #[arg(long, value_name = "URL")]
     lake: Option<LakeLocation>,
-    /// The table. By default the one of headwater.toml.
+    /// The table. By default the one of the configuration.
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// The configuration; not read when both --lake and --table are given.
-    #[arg(long, value_name = "PATH", default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 /// Neither the flags nor the configuration say where the table lies.
@@ -82,7 +82,7 @@ impl Place {
 
     /// The configuration.
     pub(super) fn settings(&self) -> Result<Settings, NoPlace> {
-        config::load(&self.config).map_err(NoPlace)
+        self.config.load().map_err(NoPlace)
     }
 }
 

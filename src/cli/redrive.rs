@@ -3,17 +3,17 @@
 mod list;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
+use crate::aws;
 use crate::clock::WallClock;
 use crate::lake::{Kind, LakeStore, Quarantine, QuarantineEntry};
 use crate::pipeline::{self, StartError};
 use crate::redrive::{self, Fate, Report, Selection, in_order, parse_time};
-use crate::{aws, config};
 
 const HELP: &str = "\
 Records are sent through the route of headwater.toml, decoded by its contract, in the order of the stream. One is sent once the checkpoint of
@@ -30,9 +30,8 @@ Exit codes:
 #[command(after_long_help = HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// The configuration.
-    #[arg(long, value_name = "PATH", default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     #[command(flatten)]
     selection: SelectionArgs,
     /// No more than so many records, the first ones in the order of sending.
@@ -94,7 +93,7 @@ impl Args {
 
 /// Runs the command.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };

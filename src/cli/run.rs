@@ -1,7 +1,6 @@
 //! `headwater run`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +8,13 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use tokio_util::sync::CancellationToken;
 
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
 use crate::clock::WallClock;
 use crate::config::{Settings, Stages};
 use crate::ops::{Health, emf, listener};
 use crate::pipeline::{Ended, Pipeline, StartError, Watch};
-use crate::{aws, clock, config, shutdown};
+use crate::{aws, clock, shutdown};
 
 /// How often progress is told in the log.
 const REPORT: Duration = Duration::from_secs(30);
@@ -24,9 +24,8 @@ const REDRAW: Duration = Duration::from_millis(250);
 /// Arguments of `headwater run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration.
-    #[arg(long, default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Run this stage only. By default all that are configured run in this process.
     #[arg(long, value_enum)]
     stage: Option<Stage>,
@@ -43,7 +42,7 @@ pub enum Stage {
 
 /// Replicates until a signal comes.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };

@@ -10,17 +10,16 @@ mod start;
 pub(super) mod view;
 pub(super) mod wait;
 
-use std::path::PathBuf;
-
 use aws_config::SdkConfig;
 use clap::Subcommand;
 use tokio_util::sync::CancellationToken;
 
 use self::request::StartArgs;
 use self::view::View;
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
 use crate::aws::Failure;
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::lease::snapshot::State;
 use crate::lease::table::{Contents, LeaseTable};
 use crate::retry::RetryPolicy;
@@ -39,9 +38,8 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
-    /// The configuration.
-    #[arg(long, global = true, value_name = "PATH", default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
     #[command(subcommand)]
     action: Action,
 }
@@ -117,7 +115,7 @@ impl Place {
 
 /// Runs the command.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };

@@ -2,13 +2,13 @@
 
 mod stage;
 
-use std::path::PathBuf;
-
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::stage::Stage;
+use super::source::ConfigArgs;
 use super::{Exit, Globals, Output};
+use crate::aws;
 use crate::clock::{ServiceClock, WallClock};
 use crate::lake::LakeStore;
 use crate::lake::inventory::inventory;
@@ -16,14 +16,12 @@ use crate::retry::{RetryPolicy, retry};
 use crate::stream::StreamApi;
 use crate::stream::dynamodb::TableStreams;
 use crate::stream::kinesis::KinesisStream;
-use crate::{aws, config};
 
 /// Arguments of `headwater status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration.
-    #[arg(long, default_value = "headwater.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,7 +35,7 @@ struct Report {
 
 /// Shows where replication stands.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let settings = match config::load(&args.config) {
+    let settings = match args.config.load() {
         Ok(settings) => settings,
         Err(error) => return super::usage(&error),
     };

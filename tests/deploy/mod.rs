@@ -1,1 +1,3 @@
 //! What is deployed: declarations of the lake's tables for other engines, SQL over them, the CloudFormation template, the image.
+
+mod environment;
