@@ -16,7 +16,7 @@ pub(crate) mod site;
 pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;
-mod tools;
+pub(crate) mod tools;
 mod wait;
 
 pub(crate) use wait::wait_until;

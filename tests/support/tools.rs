@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 /// The folder of the tool `name` (which holds its version). When it is not complete, `install` fills it; a lock file keeps other tests
 /// and other test processes waiting meanwhile, and a marker written last tells a complete folder from an interrupted one.
-pub(super) fn provide(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn provide(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools");
     provide_in(&tools, name, install)
 }
@@ -33,7 +33,7 @@ fn provide_in(tools: &Path, name: &str, install: impl FnOnce(&Path)) -> PathBuf 
 
 /// Runs a command to its end and returns its standard output. A command that is missing or fails ends the test with its own words
 /// and with `needs`, which tells the reader what to install.
-pub(super) fn output(command: &mut Command, needs: &str) -> String {
+pub(crate) fn output(command: &mut Command, needs: &str) -> String {
     let shown = format!("{command:?}");
     match command.stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {

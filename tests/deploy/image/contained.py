@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Starts a program in a root file system as a container engine starts it where the root is read-only: as the user of a number, as process 1,
-without capabilities and without a way to new ones. It sees its root, /proc and the files that are given, and not even /dev. The network is
+"""Starts a program in a root file system as a container engine starts it where the root is read-only: as the user of a number, as process
+1, without capabilities and without a way to new ones. It sees its root, /proc and the files that are given, and not even /dev. The network is
 the machine's.
 
     contained.py ROOT USER WORKING_DIR [--file FILE PATH]... -- PROGRAM [ARGUMENT]...
