@@ -72,7 +72,7 @@ pub struct Args {
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     prepare(&args.lake)?;
     let file = args.lake.join("headwater.toml");
-    let settings = config::Source::File(file).load().context("read the demo's own configuration")?;
+    let settings = config::Source::File(file.clone()).load().context("read the demo's own configuration")?;
     let say = |text: &str| {
         if globals.output == Output::Text {
             println!("{text}");
