@@ -13,3 +13,6 @@ mod environment;
 #[cfg(all(feature = "embedded", feature = "sql"))]
 mod stack;
 mod template;
+// Its orders come from the generator.
+#[cfg(feature = "embedded")]
+mod image;

@@ -19,23 +19,25 @@ pub(crate) struct Headwater {
 impl Headwater {
     /// Starts `headwater ARGS` in `dir` with no environment but the given one. What it prints goes to the file `log`.
     pub(crate) fn start(dir: &Path, log: PathBuf, environment: &[(&str, String)], args: &[&str]) -> Self {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
+        // No file of the user's home is to be read.
+        command.args(args).current_dir(dir).env_clear().env("HOME", dir).env("RUST_BACKTRACE", "1");
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        Self::spawn(command, log, args)
+    }
+
+    /// Starts a command that ends in being `headwater ARGS`. What it prints goes to the file `log`.
+    pub(crate) fn spawn(mut process: tokio::process::Command, log: PathBuf, args: &[&str]) -> Self {
         let command = format!("headwater {}", args.join(" "));
         let output = File::create(&log).unwrap();
-        let child = tokio::process::Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(args)
-            .current_dir(dir)
-            .env_clear()
-            // No file of the user's home is to be read.
-            .env("HOME", dir)
-            .env("RUST_BACKTRACE", "1")
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {command}: {error}"));
+        process.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).kill_on_drop(true);
+        let child = process.spawn().unwrap_or_else(|error| panic!("start {command}: {error}"));
         Self { command, child, log }
+    }
+
+    /// Its process id, while it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("{} has ended:\n{}", self.command, self.log()))
     }
 
     /// Everything that it has printed.
@@ -67,7 +69,7 @@ impl Headwater {
 
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().unwrap_or_else(|| panic!("{} has ended, SIG{name} cannot reach it", self.command));
+        let pid = self.id();
         // The shell's own `kill` is on every Unix, and needs no unsafe code here.
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().unwrap();
         assert!(sent.success(), "send SIG{name} to {}", self.command);
