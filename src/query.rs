@@ -7,11 +7,14 @@
 //!   since that snapshot's start; of each key the latest `cdc_sequence` wins, and a REMOVE hides the key. A completed snapshot of a part of the table
 //!   that started later stands in for the whole one at the keys that it has.
 //!
+//! A session may define further views for itself, and others in the place of these ([`Session::run`]).
+//!
 //! A session reads the lake and never writes it. Numbers stay exact: decimals are read with the lake's own types, never as floating
 //! point. Memory is bounded by [`MEMORY`]; what does not fit is spilled to the temporary directory.
 
 mod bridge;
 pub mod render;
+mod script;
 mod snapshots;
 pub mod verify;
 mod views;
@@ -26,12 +29,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{DataFrame, SQLOptions, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt};
 use url::Url;
 
+pub use self::script::Script;
 use self::snapshots::Ground;
 use crate::contract::TableSchema;
 use crate::lake::{LakeError, LakeLocation, LakeStore, Marker};
@@ -89,6 +93,29 @@ pub enum QueryError {
     /// The statement is not valid, or it is not a query.
     #[error("plan the query (the views are changes, snapshots and current)")]
     Plan(#[source] DataFusionError),
+    /// A statement of a script is not valid, or it is not one that may be run.
+    #[error("plan {place} (the views are changes, snapshots, current, and those that are defined before it)")]
+    Statement {
+        /// What the statement is called.
+        place: String,
+        /// What is wrong with it.
+        #[source]
+        source: DataFusionError,
+    },
+    /// A statement that is not the last neither defines a view nor may be run.
+    #[error(
+        "{place} defines no view: before the query, CREATE VIEW and CREATE OR REPLACE VIEW are allowed, and only one query is printed, the last"
+    )]
+    NoView {
+        /// What the statement is called.
+        place: String,
+    },
+    /// There are views at most, and nothing is asked.
+    #[error("there is no query{}: give one as an argument, such as \"SELECT * FROM current LIMIT 10\"", behind(last.as_ref()))]
+    NoQuery {
+        /// What the last statement is called, if there is one.
+        last: Option<String>,
+    },
     /// The query failed while it ran.
     #[error("run the query")]
     Run(#[source] DataFusionError),
@@ -97,6 +124,11 @@ pub enum QueryError {
 /// The part of [`QueryError::NoSuchTable`] that says what there is instead.
 fn tables(known: &[String]) -> String {
     if known.is_empty() { "it has none".to_owned() } else { format!("it has: {}", known.join(", ")) }
+}
+
+/// The part of [`QueryError::NoQuery`] that says where one is missed.
+fn behind(last: Option<&String>) -> String {
+    last.map_or_else(String::new, |last| format!(" behind {last}"))
 }
 
 /// An open lake table.
@@ -156,8 +188,7 @@ impl Session {
 
     /// Runs a query and hands its rows out as they come. Statements that would write are refused.
     pub async fn query(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false);
-        let frame = self.context.sql_with_options(sql, read_only).await.map_err(QueryError::Plan)?;
+        let frame = self.context.sql_with_options(sql, script::read_only()).await.map_err(QueryError::Plan)?;
         frame.execute_stream().await.map_err(QueryError::Run)
     }
 

@@ -9,17 +9,18 @@ use super::{Exit, Globals, Output};
 use crate::config::{self, ConfigError, Settings};
 use crate::lake::LakeLocation;
 use crate::query::render::{self, Format};
-use crate::query::{QueryError, Session};
+use crate::query::{QueryError, Script, Session};
 
 /// Arguments of `headwater query`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One SQL query over the views changes, snapshots and current. Use --file or - to read it from elsewhere.
-    #[arg(value_name = "SQL", required_unless_present = "file", conflicts_with = "file")]
+    /// One SQL query over the views changes, snapshots and current, and those that the files define. - reads it from standard input.
+    #[arg(value_name = "SQL", required_unless_present = "files")]
     sql: Option<String>,
-    /// Read the query from a file.
-    #[arg(long, value_name = "PATH")]
-    file: Option<PathBuf>,
+    /// Statements to run first: CREATE OR REPLACE VIEW, for this session alone. Without SQL the last statement of the last file is the query. May be given
+    /// several times.
+    #[arg(long = "file", value_name = "PATH")]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -45,15 +46,17 @@ pub(super) struct NoPlace(#[source] ConfigError);
 
 /// Runs the command.
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
-    let sql = text(&args)?;
+    let scripts = scripts(&args)?;
     let (lake, table) = match args.place.resolve() {
         Ok(place) => place,
         Err(error) => return super::usage(&error),
     };
     let session = open(&lake, &table).await?;
-    let rows = match session.query(&sql).await {
+    let rows = match session.run(&scripts).await {
         Ok(rows) => rows,
-        Err(error @ QueryError::Plan(_)) => return super::usage(&error),
+        Err(error @ (QueryError::Statement { .. } | QueryError::NoView { .. } | QueryError::NoQuery { .. })) => {
+            return super::usage(&error);
+        }
         Err(error) => return Err(error.into()),
     };
     let mut out = io::BufWriter::new(io::stdout());
@@ -86,13 +89,18 @@ impl Place {
     }
 }
 
-/// The query's text.
-fn text(args: &Args) -> anyhow::Result<String> {
-    match (&args.file, args.sql.as_deref()) {
-        (Some(path), _) => std::fs::read_to_string(path).with_context(|| format!("read the query from {}", path.display())),
-        (None, Some("-") | None) => io::read_to_string(io::stdin()).context("read the query from standard input"),
-        (None, Some(sql)) => Ok(sql.to_owned()),
+/// The files' texts, and the query's.
+fn scripts(args: &Args) -> anyhow::Result<Vec<Script>> {
+    let mut scripts = Vec::with_capacity(args.files.len() + 1);
+    for path in &args.files {
+        let sql = std::fs::read_to_string(path).with_context(|| format!("read SQL from {}", path.display()))?;
+        scripts.push(Script { name: path.display().to_string(), sql });
     }
+    if let Some(sql) = args.sql.as_deref() {
+        let sql = if sql == "-" { io::read_to_string(io::stdin()).context("read the query from standard input")? } else { sql.to_owned() };
+        scripts.push(Script { name: "the query".to_owned(), sql });
+    }
+    Ok(scripts)
 }
 
 pub(super) fn format(output: Output) -> Format {
