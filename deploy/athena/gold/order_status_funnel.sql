@@ -45,7 +45,7 @@ reached AS (
 steps AS (
     SELECT 1 AS step, 'placed' AS order_status, placed AS orders, placed, CAST(NULL AS bigint) AS previous, cancelled_1 AS cancelled FROM reached
     UNION ALL
-    SELECT 2, 'paid', paid, placed, placed, cancelled_2 FROM reached
+    SELECT 2, 'paid', paid, placed, placed AS previous, cancelled_2 FROM reached
     UNION ALL
     SELECT 3, 'shipped', shipped, placed, paid, cancelled_3 FROM reached
     UNION ALL
