@@ -17,6 +17,7 @@ pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;
 mod tools;
+pub(crate) mod trino;
 mod wait;
 
 pub(crate) use wait::wait_until;
