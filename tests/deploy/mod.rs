@@ -1,1 +1,6 @@
 //! What is deployed: declarations of the lake's tables for other engines, SQL over them, the CloudFormation template, the image.
+
+#[cfg(feature = "sql")]
+mod shop;
+#[cfg(feature = "sql")]
+mod sql;

@@ -13,6 +13,7 @@ pub(crate) mod lake;
 pub(crate) mod moto;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod sqlglot;
 pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;
