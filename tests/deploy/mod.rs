@@ -4,3 +4,5 @@
 mod shop;
 #[cfg(feature = "sql")]
 mod sql;
+#[cfg(all(feature = "embedded", feature = "sql"))]
+mod trino;

@@ -130,7 +130,11 @@ impl Trino {
         let mut answer = Answer { columns: Vec::new(), rows: Vec::new() };
         loop {
             if let Some(error) = page.get("error") {
-                return Err(format!("{} ({})", error["message"].as_str().unwrap_or_default(), error["errorName"].as_str().unwrap_or_default()));
+                return Err(format!(
+                    "{} ({})",
+                    error["message"].as_str().unwrap_or_default(),
+                    error["errorName"].as_str().unwrap_or_default()
+                ));
             }
             if let (true, Some(columns)) = (answer.columns.is_empty(), page["columns"].as_array()) {
                 let text = |column: &Value, field: &str| column[field].as_str().unwrap().to_owned();

@@ -1,11 +1,19 @@
 //! Tables for Trino, made of what the Glue catalog is told. Trino has statements of its own where Athena has Hive's; what they declare is the same:
-//! columns, folder, format and the projection of partitions.
+//! columns, folder, format and partitions, which may be projected.
 
 use serde_json::Value;
 
-/// The statement that declares the table of a `TableInput`. Days are projected from `first_day` on: Trino asks the store for each hour of each day, and the
-/// days before the lake have nothing to show.
-pub(super) fn create(input: &Value, first_day: &str) -> String {
+/// How Trino comes to know the partitions of a table.
+#[derive(Debug, Clone)]
+pub(super) enum Partitions {
+    /// As the parameters say, but from this day on: Trino asks the store for each hour of each day, and the days before the lake have nothing to show.
+    Projected { first_day: String },
+    /// They are told to the metastore, one by one.
+    Registered,
+}
+
+/// The statement that declares the table of a `TableInput`.
+pub(super) fn create(input: &Value, known: &Partitions) -> String {
     let parameters = &input["Parameters"];
     let parameter = |name: &str| parameters[name].as_str().unwrap_or_else(|| panic!("no parameter {name} in {input:#}"));
     let storage = &input["StorageDescriptor"];
@@ -14,43 +22,48 @@ pub(super) fn create(input: &Value, first_day: &str) -> String {
         "org.openx.data.jsonserde.JsonSerDe" => "OPENX_JSON",
         other => panic!("Trino has no format for {other}"),
     };
-    let mut properties = vec![format!("external_location = {}", quoted(storage["Location"].as_str().unwrap())), format!("format = '{format}'")];
+    let mut properties =
+        vec![format!("external_location = {}", quoted(storage["Location"].as_str().unwrap())), format!("format = '{format}'")];
     let mut columns: Vec<String> = storage["Columns"].as_array().unwrap().iter().map(column).collect();
     let partitions = input["PartitionKeys"].as_array().unwrap();
-    for partition in partitions {
-        let name = partition["Name"].as_str().unwrap();
-        let of = |property: &str| parameter(&format!("projection.{name}.{property}")).to_owned();
-        let mut range: Vec<String> = of("range").split(',').map(str::to_owned).collect();
-        let how = match of("type").as_str() {
-            "date" => {
-                first_day.clone_into(&mut range[0]);
-                format!(
-                    "partition_projection_format = {}, partition_projection_interval = {}, partition_projection_interval_unit = {}",
-                    quoted(&of("format")),
-                    of("interval"),
-                    quoted(&of("interval.unit"))
-                )
-            }
-            "integer" => format!("partition_projection_digits = {}", of("digits")),
-            other => panic!("no projection of type {other} is known"),
-        };
-        let range: Vec<String> = range.iter().map(|end| quoted(end)).collect();
-        columns.push(format!(
-            "{} WITH (partition_projection_type = {}, partition_projection_range = ARRAY[{}], {how})",
-            column(partition),
-            quoted(&of("type").to_uppercase()),
-            range.join(", ")
-        ));
+    match known {
+        Partitions::Projected { first_day } if !partitions.is_empty() => {
+            assert_eq!(parameter("projection.enabled"), "true");
+            columns.extend(partitions.iter().map(|partition| {
+                let name = partition["Name"].as_str().unwrap();
+                let of = |property: &str| parameter(&format!("projection.{name}.{property}")).to_owned();
+                format!("{} WITH ({})", column(partition), projection(of, first_day))
+            }));
+            properties.push("partition_projection_enabled = true".to_owned());
+            properties.push(format!("partition_projection_location_template = {}", quoted(parameter("storage.location.template"))));
+        }
+        Partitions::Projected { .. } | Partitions::Registered => columns.extend(partitions.iter().map(column)),
     }
     if !partitions.is_empty() {
-        assert_eq!(parameter("projection.enabled"), "true");
         let names: Vec<String> = partitions.iter().map(|partition| quoted(partition["Name"].as_str().unwrap())).collect();
         properties.push(format!("partitioned_by = ARRAY[{}]", names.join(", ")));
-        properties.push("partition_projection_enabled = true".to_owned());
-        properties.push(format!("partition_projection_location_template = {}", quoted(parameter("storage.location.template"))));
     }
     let name = input["Name"].as_str().unwrap();
     format!("CREATE TABLE \"{name}\" (\n  {}\n) WITH (\n  {}\n)", columns.join(",\n  "), properties.join(",\n  "))
+}
+
+/// The properties of a partition column whose values are projected, made of the table's parameters.
+fn projection(of: impl Fn(&str) -> String, first_day: &str) -> String {
+    let (kind, range) = (of("type"), of("range"));
+    let (mut first, last) = range.split_once(',').unwrap();
+    let how = match kind.as_str() {
+        "date" => {
+            first = first_day;
+            let (format, interval, unit) = (quoted(&of("format")), of("interval"), quoted(&of("interval.unit")));
+            format!(
+                "partition_projection_format = {format}, partition_projection_interval = {interval}, partition_projection_interval_unit = {unit}"
+            )
+        }
+        "integer" => format!("partition_projection_digits = {}", of("digits")),
+        other => panic!("no projection of type {other} is known"),
+    };
+    let (kind, first, last) = (quoted(&kind.to_uppercase()), quoted(first), quoted(last));
+    format!("partition_projection_type = {kind}, partition_projection_range = ARRAY[{first}, {last}], {how}")
 }
 
 fn column(column: &Value) -> String {
