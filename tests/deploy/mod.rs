@@ -3,16 +3,18 @@
 mod crawler;
 mod day;
 mod ddl;
+mod environment;
+// Its orders come from the generator.
+#[cfg(feature = "embedded")]
+mod image;
 #[cfg(feature = "sql")]
 mod shop;
 #[cfg(feature = "sql")]
 mod snowflake;
 #[cfg(feature = "sql")]
 mod sql;
-mod environment;
 #[cfg(all(feature = "embedded", feature = "sql"))]
 mod stack;
 mod template;
-// Its orders come from the generator.
-#[cfg(feature = "embedded")]
-mod image;
+#[cfg(all(feature = "embedded", feature = "sql"))]
+mod trino;

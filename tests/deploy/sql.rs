@@ -14,10 +14,10 @@ use tempfile::TempDir;
 use super::shop::{PERSONAL, Shop, TABLE, schema};
 use crate::support::{duckdb, sqlglot};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/athena");
+pub(super) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/athena");
 
 /// The views, each behind those that it needs.
-const VIEWS: [&str; 7] = [
+pub(super) const VIEWS: [&str; 7] = [
     "current.sql",
     "silver.sql",
     "gold/order_book.sql",
@@ -26,7 +26,7 @@ const VIEWS: [&str; 7] = [
     "gold/order_status_funnel.sql",
     "gold/price_changes.sql",
 ];
-const ANALYSES: [&str; 3] = ["analyses/copies.sql", "analyses/customer_cohorts.sql", "analyses/revenue_moving_average.sql"];
+pub(super) const ANALYSES: [&str; 3] = ["analyses/copies.sql", "analyses/customer_cohorts.sql", "analyses/revenue_moving_average.sql"];
 
 struct Lake {
     folder: TempDir,

@@ -21,6 +21,7 @@ pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;
 pub(crate) mod tools;
+pub(crate) mod trino;
 mod wait;
 
 pub(crate) use wait::wait_until;
