@@ -11,7 +11,7 @@ mod task;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::TimeToLiveSpecification;
+use aws_sdk_dynamodb::types::{Select, TimeToLiveSpecification};
 use serde_json::Value;
 
 use self::cloud::Cloud;
@@ -75,10 +75,12 @@ async fn orders_land_through_kinesis_and_a_firehose_that_reads_it() {
     let (stack, look) = create(&cloud, "kinesis-firehose").await;
     let task = Task::of(&look, &cloud);
     // The stand-in's Firehose converts each record by itself while all else waits, a tenth of a second for each.
-    let mut run = replicate(&cloud, &task, 40).await;
+    let mut run = replicate(&cloud, &task, 40, "every row is in the route").await;
     let stream = stream::read_all(&cloud.sdk_config(), TABLE).await;
     let landed = Landed::of(&cloud, &stack, &look, "Delivered", "firehose");
     run.wait_until(PATIENCE, "Firehose has delivered every change", async || not_landed(&landed.rows().await, &stream).is_empty()).await;
+    let orders = count_items(&cloud).await;
+    run.wait_until(PATIENCE, "Firehose has delivered the snapshot", async || landed.count("SNAPSHOT").await >= orders).await;
     stop(run, &task).await;
     landed.assert_fits(&stream).await;
     assert!(landed.objects_in("firehose-errors").await.is_empty(), "Firehose could not convert something");
@@ -101,7 +103,7 @@ async fn lands_what_headwater_writes(route: &str, kept: &[&str]) {
     create_table(&cloud).await;
     let (stack, look) = create(&cloud, route).await;
     let task = Task::of(&look, &cloud);
-    let mut run = replicate(&cloud, &task, 200).await;
+    let mut run = replicate(&cloud, &task, 200, "COMPLETED").await;
     let verified = task.headwater(&["verify", "--deadline", "3m"]).succeeds(PATIENCE).await;
     assert!(verified.contains("lake equals table"), "{verified}");
     run.assert_running();
@@ -168,6 +170,12 @@ async fn create_table(cloud: &Cloud) {
     client.update_time_to_live().table_name(TABLE).time_to_live_specification(off).send().await.unwrap();
 }
 
+async fn count_items(cloud: &Cloud) -> usize {
+    let client = aws_sdk_dynamodb::Client::new(&cloud.sdk_config());
+    let counted = client.scan().table_name(TABLE).select(Select::Count).send().await.unwrap();
+    usize::try_from(counted.count()).unwrap()
+}
+
 /// Creates the stack for a route with all that can be asked for, and compares each of its resources with the template.
 async fn create<'a>(cloud: &'a Cloud, route: &str) -> (Stack<'a>, Look) {
     let stack = Stack::create(cloud, &[&OPTIONS[..], &[("Route", route), ("BufferSeconds", "60")]].concat()).await;
@@ -193,17 +201,18 @@ async fn create<'a>(cloud: &'a Cloud, route: &str) -> (Stack<'a>, Look) {
     (stack, look)
 }
 
-/// Starts the service as the task definition says, writes orders, and has the schedule's task ask for a snapshot, which the service takes.
-async fn replicate(cloud: &Cloud, task: &Task<'_>, orders: usize) -> Headwater {
+/// Starts the service as the task definition says, writes orders, and has the schedule's task ask for a snapshot, which the service takes until its
+/// status says `snapshot`. (Where Firehose stands between, headwater gives it its time to deliver before the snapshot counts as complete.)
+async fn replicate(cloud: &Cloud, task: &Task<'_>, orders: usize, snapshot: &str) -> Headwater {
     let mut run = task.start();
     run.wait_until(PATIENCE, "the container's health check succeeds", async || task.is_healthy(PATIENCE).await).await;
     cloud.headwater(&[], &["generate", "--table", TABLE, "--count", &orders.to_string(), "--rate", "20"]).succeeds(PATIENCE).await;
     let asked = task.run_once().succeeds(PATIENCE).await;
     assert!(asked.contains("is requested: the whole table"), "{asked}");
-    run.wait_until(PATIENCE, "the snapshot is complete", async || {
+    run.wait_until(PATIENCE, "the snapshot is where it should be", async || {
         // The stand-in may be too busy to answer.
         let mut status = task.headwater(&["snapshot", "status"]);
-        status.exit(PATIENCE).await.success() && status.log().contains("COMPLETED")
+        status.exit(PATIENCE).await.success() && status.log().contains(snapshot)
     })
     .await;
     assert!(task.is_healthy(PATIENCE).await, "{}", run.log());
@@ -269,6 +278,12 @@ impl<'a> Landed<'a> {
         let rows: Vec<Value> = self.read("rows").await;
         let changes = rows.iter().filter(|row| ["INSERT", "MODIFY", "REMOVE"].contains(&row["cdc_op"].as_str().unwrap()));
         changes.map(|row| Row::of_line(&row.to_string(), row["lake_object"].as_str().unwrap())).collect()
+    }
+
+    /// How many rows there are of an operation.
+    async fn count(&self, operation: &str) -> usize {
+        let rows: Vec<Value> = self.read("rows").await;
+        rows.iter().filter(|row| row["cdc_op"] == operation).count()
     }
 
     /// Panics unless every change has landed unaltered, where and as the catalog's table says.
