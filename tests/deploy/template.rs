@@ -96,7 +96,7 @@ fn what_is_wrong_by_the_schema_of_a_resource_is_refused() {
     let spoilt = |from, to| spoilt(cloudformation::lint, from, to);
     for (from, to, expected) in [
         ("RetentionPeriodHours:", "RetentionHours:", "RetentionHours"),
-        ("    Default: 256-512\n", "    Default: 256-513\n", "256-513"),
+        ("    Default: 256-512\n", "    Default: 256-513\n", "AllowedValues"),
         (
             "DestinationConfiguration:\n        RoleARN: !GetAtt FirehoseRole.Arn",
             "DestinationConfiguration:\n        RoleARN: !GetAtt NoRole.Arn",
