@@ -316,13 +316,8 @@ fn tables_lie_where_objects_land() {
             let Some(table) = resources.get(id).map(|table| &table["Properties"]["TableInput"]) else { continue };
             let place = format!("s3://lakebucket/lake/sales_orders/{folder}/");
             assert_eq!(table["StorageDescriptor"]["Location"], place.as_str(), "{name}");
-            let partitions: String = table["PartitionKeys"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|key| key["Name"].as_str().unwrap())
-                .map(|key| format!("{key}=${{{key}}}/"))
-                .collect();
+            let keys = table["PartitionKeys"].as_array().into_iter().flatten().map(|key| key["Name"].as_str().unwrap());
+            let partitions = keys.map(|key| format!("{key}=${{{key}}}/")).collect::<Vec<_>>().concat();
             if !partitions.is_empty() {
                 assert_eq!(table["Parameters"]["storage.location.template"], format!("{place}{partitions}").as_str(), "{name}");
             }
