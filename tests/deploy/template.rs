@@ -96,7 +96,7 @@ fn what_is_wrong_by_the_schema_of_a_resource_is_refused() {
     let spoilt = |from, to| spoilt(cloudformation::lint, from, to);
     for (from, to, expected) in [
         ("RetentionPeriodHours:", "RetentionHours:", "RetentionHours"),
-        ("    Default: 256-512\n", "    Default: 256-513\n", "256-513"),
+        ("    Default: 256-512\n", "    Default: 256-513\n", "AllowedValues"),
         (
             "DestinationConfiguration:\n        RoleARN: !GetAtt FirehoseRole.Arn",
             "DestinationConfiguration:\n        RoleARN: !GetAtt NoRole.Arn",
@@ -316,13 +316,8 @@ fn tables_lie_where_objects_land() {
             let Some(table) = resources.get(id).map(|table| &table["Properties"]["TableInput"]) else { continue };
             let place = format!("s3://lakebucket/lake/sales_orders/{folder}/");
             assert_eq!(table["StorageDescriptor"]["Location"], place.as_str(), "{name}");
-            let partitions: String = table["PartitionKeys"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|key| key["Name"].as_str().unwrap())
-                .map(|key| format!("{key}=${{{key}}}/"))
-                .collect();
+            let keys = table["PartitionKeys"].as_array().into_iter().flatten().map(|key| key["Name"].as_str().unwrap());
+            let partitions = keys.map(|key| format!("{key}=${{{key}}}/")).collect::<Vec<_>>().concat();
             if !partitions.is_empty() {
                 assert_eq!(table["Parameters"]["storage.location.template"], format!("{place}{partitions}").as_str(), "{name}");
             }

@@ -122,10 +122,7 @@ fn roles_may_do_only_what_is_named(resources: &Resources) -> Vec<String> {
         let excused = ANY_RESOURCE.iter().any(|(role, excused, _)| role == id && *excused == sid);
         for resource in several(&statement["Resource"]) {
             // arn:partition:service:region:account:the resource, of which something must be named.
-            let named = resource
-                .splitn(6, ':')
-                .nth(5)
-                .is_some_and(|name| !name.starts_with('*') && !name.split('/').nth(1).is_some_and(|name| name == "*"));
+            let named = resource.splitn(6, ':').nth(5).is_some_and(|name| !name.starts_with('*') && name.split('/').nth(1) != Some("*"));
             if !named && !excused {
                 problem(format!("resource {resource} names nothing"));
             }

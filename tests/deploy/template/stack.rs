@@ -151,7 +151,7 @@ impl Stack<'_> {
             let (name, behind) = after.split_once('}').unwrap();
             out.push_str(before);
             match (name.strip_prefix('!'), own.get(name), name.split_once('.')) {
-                (Some(literal), _, _) => out.push_str(&format!("${{{literal}}}")),
+                (Some(literal), _, _) => out.extend(["${", literal, "}"]),
                 (None, Some(value), _) => out.push_str(&spelled(&self.resolve(value).unwrap()).unwrap()),
                 (None, None, Some((resource, attribute))) => out.push_str(&self.attribute(resource, attribute)),
                 (None, None, None) => out.push_str(&spelled(&self.reference(name).unwrap()).unwrap()),
