@@ -94,7 +94,7 @@ pub enum QueryError {
     #[error("plan the query (the views are changes, snapshots and current)")]
     Plan(#[source] DataFusionError),
     /// A statement of a script is not valid, or it is not one that may be run.
-    #[error("plan {place} (the views are changes, snapshots, current, and those that are defined before it)")]
+    #[error("plan {place} (the views are changes, snapshots and current, and what is defined before it)")]
     Statement {
         /// What the statement is called.
         place: String,

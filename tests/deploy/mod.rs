@@ -1,5 +1,8 @@
 //! What is deployed: declarations of the lake's tables for other engines, SQL over them, the CloudFormation template, the image.
 
+mod crawler;
+mod day;
+mod ddl;
 #[cfg(feature = "sql")]
 mod shop;
 #[cfg(feature = "sql")]

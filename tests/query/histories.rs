@@ -91,3 +91,18 @@ fn what_a_snapshot_has_landed_changes_nothing_until_it_completes() {
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+#[test]
+fn other_engines_are_given_a_view_that_says_the_same() {
+    let runtime = runtime();
+    let outcome = runner(40).run(&history(), |(floor, steps)| {
+        let mut world = World::flooring_to(floor);
+        for step in &steps {
+            world.step(step);
+        }
+        let [own, shared] = runtime.block_on(world.both_currents());
+        prop_assert_eq!(shared, own);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}

@@ -208,6 +208,13 @@ impl World {
         self.query(|snapshot| snapshot.completed.is_some()).await
     }
 
+    /// All rows of the state by the lake's own account, and by the view that other engines get.
+    pub(super) async fn both_currents(&self) -> [Vec<String>; 2] {
+        let session = self.session(|_| true).await;
+        let all = "SELECT id, value, cdc_extra, cdc_sequence, cdc_time, cdc_op FROM current ORDER BY id";
+        [super::handmade::rows(&session, all).await.unwrap(), super::handmade::rows_by_shared_view(&session, all).await]
+    }
+
     fn changed(&mut self, operation: Operation, key: u8, value: Option<u32>, ttl: bool) {
         // Each partition's host has its own clock.
         let time = self.now + (i64::from(key) * 7) % (2 * CLOCKS + 1) - CLOCKS;
@@ -271,19 +278,21 @@ impl World {
         self.snapshots[at].completed = Some(self.now);
     }
 
-    /// Writes the lake as it is now and asks it for the state.
+    /// Asks the lake as it is now for the state.
     async fn query(&self, counts: impl Fn(&Snapshot) -> bool) -> BTreeMap<String, u32> {
-        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        self.write(&store, counts).await;
-        let session = Session::over(store, &Path::default(), TABLE).await.unwrap();
-        let all = "SELECT id, value, cdc_extra, cdc_sequence, cdc_time, cdc_op FROM current ORDER BY id";
-        let shared = super::handmade::rows_by_shared_view(&session, all).await;
-        assert_eq!(shared, super::handmade::rows(&session, all).await.unwrap(), "the current of other engines differs");
+        let session = self.session(counts).await;
         let lines = super::handmade::rows(&session, "SELECT id, value FROM current").await.unwrap();
         let state: Vec<_> = lines.iter().map(|line| line.split_once(',').unwrap()).collect();
         let by_key: BTreeMap<_, _> = state.iter().map(|(key, value)| ((*key).to_owned(), value.parse().unwrap())).collect();
         assert_eq!(by_key.len(), state.len(), "a key is in the state once: {state:?}");
         by_key
+    }
+
+    /// Opens the lake as it is now.
+    async fn session(&self, counts: impl Fn(&Snapshot) -> bool) -> Session {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        self.write(&store, counts).await;
+        Session::over(store, &Path::default(), TABLE).await.unwrap()
     }
 
     async fn write(&self, store: &Arc<dyn ObjectStore>, counts: impl Fn(&Snapshot) -> bool) {

@@ -1,7 +1,7 @@
 //! A parser of many SQL dialects that is none of the engines': sqlglot.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::tools;
@@ -24,9 +24,12 @@ pub(crate) struct Parsed {
 pub(crate) fn parse(sql: &str, dialect: &str) -> Vec<Parsed> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(sql.as_bytes()).unwrap();
-    let mut parse = Command::new(python());
-    parse.arg(SCRIPT).arg(dialect).arg(file.path());
-    serde_json::from_str(&tools::output(&mut parse, NEEDS)).unwrap()
+    serde_json::from_str(&run(SCRIPT, &[Path::new(dialect), file.path()])).unwrap()
+}
+
+/// Runs a Python script that uses the parser, and gives what it prints.
+pub(crate) fn run(script: &str, arguments: &[&Path]) -> String {
+    tools::output(Command::new(python()).arg(script).args(arguments), NEEDS)
 }
 
 /// A Python that has sqlglot.
