@@ -143,6 +143,24 @@ async fn hour_by_hour_or_all_at_once_the_same_comes_out() {
     assert_stable(lake.path(), "changes", &declared(Layout::Lake(Stored::Ndjson), "changes"));
 }
 
+#[test]
+fn the_templates_crawler_is_set_up_so() {
+    let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/cloudformation/headwater.yaml")).unwrap();
+    let (_, crawler) = template.split_once("\n  Crawler:\n").unwrap();
+    let crawler = crawler.split("\n\n").next().unwrap();
+    let configuration = crawler.lines().find(|line| line.trim_start().starts_with('{')).unwrap();
+    let configuration: Value = serde_json::from_str(configuration.trim()).unwrap();
+    let set_up = Settings {
+        combine_compatible: configuration["Grouping"]["TableGroupingPolicy"] == "CombineCompatibleSchemas",
+        inherit_from_table: configuration["CrawlerOutput"]["Partitions"]["AddOrUpdateBehavior"] == "InheritFromTable",
+        log_updates: crawler.contains("UpdateBehavior: LOG"),
+    };
+    assert_eq!(set_up, TEMPLATE);
+    // Of declared tables, not of a path; nothing merges columns into them.
+    assert!(crawler.contains("CatalogTargets:") && !crawler.contains("S3Targets:"), "{crawler}");
+    assert_eq!(configuration["CrawlerOutput"]["Tables"], Value::Null);
+}
+
 #[tokio::test]
 async fn a_crawler_of_the_tables_whole_folder_makes_tables_of_what_is_none() {
     let lake = tempfile::tempdir().unwrap();

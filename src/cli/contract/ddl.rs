@@ -95,7 +95,7 @@ enum Format {
 #[derive(Debug, thiserror::Error)]
 enum Mistake {
     #[error("{0:#}")]
-    Read(anyhow::Error),
+    File(anyhow::Error),
     #[error("{0}")]
     Contract(ContractErrors),
     #[error("{file} describes several tables: choose one with --table ({})", tables.join(", "))]
@@ -134,10 +134,10 @@ pub(super) fn run(args: &Args, globals: &Globals) -> anyhow::Result<Exit> {
 fn schema(args: &Args) -> Result<TableSchema, Mistake> {
     let path = match &args.path {
         Some(path) => path.clone(),
-        None => only(contracts_in(Path::new(DEFAULT_DIRECTORY)).map_err(Mistake::Read)?)?,
+        None => only(contracts_in(Path::new(DEFAULT_DIRECTORY)).map_err(Mistake::File)?)?,
     };
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(&path).with_context(|| format!("read the contract {file}")).map_err(Mistake::Read)?;
+    let text = std::fs::read_to_string(&path).with_context(|| format!("read the contract {file}")).map_err(Mistake::File)?;
     let contract = Contract::parse(&text, &file).map_err(Mistake::Contract)?;
     let table = match (&args.table, contract.tables()) {
         (Some(table), _) => table.clone(),
@@ -154,7 +154,7 @@ fn only(paths: Vec<PathBuf>) -> Result<PathBuf, Mistake> {
         Ok([path]) => Ok(path),
         Err(paths) => {
             let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            Err(Mistake::Read(anyhow::anyhow!("there are several contracts: name one as an argument ({})", names.join(", "))))
+            Err(Mistake::File(anyhow::anyhow!("there are several contracts: name one as an argument ({})", names.join(", "))))
         }
     }
 }
@@ -199,11 +199,11 @@ fn update(args: &Args, template: &Path, schema: &TableSchema, output: Output) ->
         return Err(Mistake::NotGlue);
     }
     let name = template.display().to_string();
-    let text = std::fs::read_to_string(template).with_context(|| format!("read the template {name}")).map_err(Mistake::Read)?;
+    let text = std::fs::read_to_string(template).with_context(|| format!("read the template {name}")).map_err(Mistake::File)?;
     let updated = ddl::update(&text, schema).map_err(|source| Mistake::Template { template: name.clone(), source })?;
     let changed = updated.text != text;
     if changed {
-        std::fs::write(template, &updated.text).with_context(|| format!("write the template {name}")).map_err(Mistake::Read)?;
+        std::fs::write(template, &updated.text).with_context(|| format!("write the template {name}")).map_err(Mistake::File)?;
     }
     Ok(match output {
         Output::Json => format!("{:#}\n", json!({ "template": name, "tables": updated.tables, "changed": changed })),

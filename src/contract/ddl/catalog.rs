@@ -56,7 +56,8 @@ impl ExternalTable {
             Stored::Ndjson => vec![("classification", "json"), ("compressionType", "none")],
         };
         let range = format!("{FIRST_DAY},NOW");
-        let mut template = self.location.clone();
+        let folders: Vec<String> = self.partitions.iter().map(|column| format!("{0}=${{{0}}}/", column.name)).collect();
+        let template = format!("{}{}", self.location, folders.concat());
         for column in &self.partitions {
             parameters.extend_from_slice(match column.name.as_str() {
                 "dt" => &[
@@ -67,7 +68,6 @@ impl ExternalTable {
                 ],
                 _ => &[("projection.hr.type", "integer"), ("projection.hr.range", "0,23"), ("projection.hr.digits", "2")],
             });
-            template.push_str(&format!("{0}=${{{0}}}/", column.name));
         }
         if !self.partitions.is_empty() {
             parameters.extend([

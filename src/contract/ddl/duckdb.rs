@@ -75,12 +75,12 @@ fn view(name: &str, columns: &[LakeColumn], partitions: &[&str], objects: &str, 
     let read = match reader {
         Reader::Parquet { .. } => format!("read_parquet({objects}, union_by_name = true, allow_empty = true, {options})"),
         Reader::Ndjson => {
-            let types: Vec<String> = columns
+            let members: Vec<String> = columns
                 .iter()
                 .map(|column| format!("    {}: {}", literal(&column.name), literal(&duckdb_type(column.kind, false))))
                 .collect();
-            let types = types.join(",\n");
-            format!("read_json({objects}, format = 'newline_delimited', allow_empty = true, {options}, columns = {{\n{types}\n  }})")
+            let members = members.join(",\n");
+            format!("read_json({objects}, format = 'newline_delimited', allow_empty = true, {options}, columns = {{\n{members}\n  }})")
         }
     };
     let text = format!(

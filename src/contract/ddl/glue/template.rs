@@ -72,7 +72,7 @@ pub fn update(template: &str, schema: &TableSchema) -> Result<Updated, TemplateE
                 text.push_str(line);
                 let indentation = &line[..line.len() - line.trim_start().len()];
                 for column in &columns {
-                    text.push_str(&format!("{indentation}{}\n", entry(column)));
+                    text.extend([indentation, &entry(column), "\n"]);
                 }
                 tables.push(table.to_owned());
                 open = Some((number, table));
