@@ -43,15 +43,16 @@ reached AS (
     FROM lives
 ),
 steps AS (
-    SELECT 1 AS step, 'placed' AS order_status, placed AS orders, placed, CAST(NULL AS bigint) AS previous, cancelled_1 AS cancelled FROM reached
-    UNION ALL
-    SELECT 2, 'paid', paid, placed, placed AS previous, cancelled_2 FROM reached
-    UNION ALL
-    SELECT 3, 'shipped', shipped, placed, paid, cancelled_3 FROM reached
-    UNION ALL
-    SELECT 4, 'delivered', delivered, placed, shipped, cancelled_4 FROM reached
-    UNION ALL
-    SELECT 5, 'returned', returned, placed, delivered, cancelled_5 FROM reached
+    -- A row a step of the one row of numbers, which is named once: engines compute what is named again once more, and Athena bills for it.
+    SELECT
+        step,
+        order_status,
+        CASE step WHEN 1 THEN placed WHEN 2 THEN paid WHEN 3 THEN shipped WHEN 4 THEN delivered ELSE returned END AS orders,
+        placed,
+        CASE step WHEN 2 THEN placed WHEN 3 THEN paid WHEN 4 THEN shipped WHEN 5 THEN delivered END AS previous,
+        CASE step WHEN 1 THEN cancelled_1 WHEN 2 THEN cancelled_2 WHEN 3 THEN cancelled_3 WHEN 4 THEN cancelled_4 ELSE cancelled_5 END AS cancelled
+    FROM reached
+    CROSS JOIN (VALUES (1, 'placed'), (2, 'paid'), (3, 'shipped'), (4, 'delivered'), (5, 'returned')) AS names (step, order_status)
 )
 SELECT
     CAST(step AS bigint) AS step,

@@ -33,7 +33,10 @@ pub(super) async fn write_lakes(root: &Path, formats: &[&str]) {
     let mut runs = Vec::new();
     for format in formats {
         let config = service.configure(root, format);
-        runs.push((format, service.command(&["run", "--config", &config]), config));
+        let mut run = service.command(&["run", "--config", &config]);
+        let changes = root.join(format).join(TABLE).join("changes");
+        run.wait_until(PATIENCE, "the first changes have landed", async || changes.exists()).await;
+        runs.push((format, run, config));
     }
     for (_, _, config) in &runs {
         service.snapshot(config, &[]).await;
