@@ -19,8 +19,8 @@ impl Declared {
         let instructions = instructions();
         let stages = stages_below("run", &instructions);
         let said = |word: &str| {
-            let found = instructions.iter().filter(|one| stages.contains(&one.stage) && one.word == word).map(|one| &one.rest);
-            found.last().unwrap_or_else(|| panic!("the stages {stages:?} have no {word}")).as_str()
+            let mut found = instructions.iter().filter(|one| stages.contains(&one.stage) && one.word == word).map(|one| &one.rest);
+            found.next_back().unwrap_or_else(|| panic!("the stages {stages:?} have no {word}")).as_str()
         };
         let list = |word| serde_json::from_str::<Vec<String>>(said(word)).unwrap_or_else(|error| panic!("{word} is no exec form: {error}"));
         let [program] = <[String; 1]>::try_from(list("ENTRYPOINT")).unwrap();
@@ -47,7 +47,7 @@ fn instructions() -> Vec<Instruction> {
         .map(|line| {
             let (word, rest) = line.split_once(' ').unwrap();
             if word == "FROM" {
-                stage = rest.split_once(" AS ").unwrap_or_else(|| panic!("a stage without a name: {line}")).1.to_owned();
+                rest.split_once(" AS ").unwrap_or_else(|| panic!("a stage without a name: {line}")).1.clone_into(&mut stage);
             }
             Instruction { stage: stage.clone(), word: word.to_owned(), rest: rest.to_owned() }
         })
