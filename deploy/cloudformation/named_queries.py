@@ -5,7 +5,8 @@
     python3 deploy/cloudformation/named_queries.py --check    says whether it would change it (exit code 1)
 
 Athena runs one statement at a time, so each statement of a file becomes a query of its own. Views come in an order in which each finds those that it
-needs, and their names begin with their number. Tables are not among them: the template declares those itself.
+needs, and their names begin with their number. Tables are not among them: the template declares those itself. Views of files called ..._firehose.sql
+stand for the others of the same name where Firehose writes the lake.
 """
 
 import argparse
@@ -16,9 +17,11 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 BEGIN, END = "  # queries: begin\n", "  # queries: end\n"
 VIEW = re.compile(r'^CREATE OR REPLACE VIEW "?(\w+)"? AS$', re.MULTILINE)
-READS = re.compile(r'\b(?:FROM|JOIN)\s+"?(\w+)"?')
+# IS DISTINCT FROM is followed by a column.
+READS = re.compile(r'(?<!DISTINCT )\b(?:FROM|JOIN)\s+"?(\w+)"?')
 # Athena's limit of a query's text, in bytes.
 LONGEST = 262_144
+TABLES = {"changes", "delivered", "claims", "snapshot_markers"}
 
 
 def statements(path):
@@ -38,7 +41,8 @@ class Query:
         view = VIEW.search(text)
         self.view = view.group(1) if view else None
         self.name = self.view or name
-        self.reads = set(READS.findall(code(text))) - {self.view}
+        # What it defines itself, by WITH, is nobody else's.
+        self.reads = set(READS.findall(code(text))) - set(re.findall(r"\b(\w+) AS \(", code(text))) - {self.view}
         if len(text.encode()) > LONGEST:
             sys.exit(f"{self.name}: Athena takes queries of at most {LONGEST} bytes")
 
@@ -67,6 +71,9 @@ class Query:
 def in_order(views):
     """Each view behind those that it reads."""
     placed, waiting, ours = [], list(views), {query.view for query in views}
+    for query in waiting:
+        if unknown := query.reads - ours - TABLES:
+            sys.exit(f"view {query.view} reads {', '.join(sorted(unknown))}, which is neither a table of the template nor a view of these files")
     while waiting:
         ready = [query for query in waiting if not (query.reads & ours) - {other.view for other in placed}]
         if not ready:
@@ -78,17 +85,23 @@ def in_order(views):
 
 def blocks(sql):
     """The text between the marks."""
-    # What is of one layout alone: Firehose's views stand for headwater's own of the same name.
-    firehose = [Query(text, "ThroughFirehose") for text in statements(sql / "firehose.sql")]
-    replaced = {query.view for query in firehose}
-    shared = [Query(text) for name in ("current.sql", "silver.sql") for text in statements(sql / name)]
-    for query in shared:
-        if query.view in replaced:
-            query.condition = "HeadwaterWritesTheLake"
-    shared += [Query(text) for path in sorted(sql.glob("gold/*.sql")) for text in statements(path)]
+    files = sorted(sql.glob("*.sql")) + sorted(sql.glob("gold/*.sql"))
+    found = [(path, Query(text)) for path in files for text in statements(path)]
+    of_firehose = {query.view: query for path, query in found if query.view and path.stem.endswith("_firehose")}
+    others = {query.view: query for path, query in found if query.view and not path.stem.endswith("_firehose")}
+    views = []
+    for name in list(others) + sorted(set(of_firehose) - set(others)):
+        ours, theirs = others.get(name), of_firehose.get(name)
+        if ours and theirs and ours.text != theirs.text:
+            ours.condition = "HeadwaterWritesTheLake"
+        if theirs and not (ours and ours.text == theirs.text):
+            theirs.condition = "ThroughFirehose"
+            views.append(theirs)
+        if ours:
+            views.append(ours)
     analyses = [Query(text, name=path.stem) for path in sorted(sql.glob("analyses/*.sql")) for text in statements(path)]
     numbers = {}
-    views = in_order(firehose + shared)
+    views = in_order(views)
     for query in views:
         numbers.setdefault(query.view, len(numbers) + 1)
     return "".join(query.block(numbers.get(query.view)) for query in views + analyses)

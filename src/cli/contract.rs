@@ -1,5 +1,7 @@
 //! `headwater contract`: work with data contracts.
 
+mod ddl;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,8 @@ pub struct Args {
 enum Command {
     /// Check contracts and show the columns that they give; report every error with its line and column.
     Check(CheckArgs),
+    /// Declare a contract's table for the engines that read the lake: tables, and views over them.
+    Ddl(ddl::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +44,7 @@ struct CheckArgs {
 #[expect(clippy::unused_async, reason = "every command has this signature; reading a few small files needs no reactor")]
 pub async fn run(args: Args, globals: &Globals) -> anyhow::Result<Exit> {
     match args.command {
+        Command::Ddl(args) => ddl::run(&args, globals),
         Command::Check(check) => {
             let sources = match read(check.paths) {
                 Ok(sources) => sources,
@@ -83,7 +88,7 @@ fn read(paths: Vec<PathBuf>) -> anyhow::Result<Vec<(String, String)>> {
 
 /// The contracts of a directory, by name.
 fn contracts_in(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let doing = || format!("list the contracts in {}/ (name one as an argument to check it)", directory.display());
+    let doing = || format!("list the contracts in {}/ (name one as an argument)", directory.display());
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(doing)? {
         let path = entry.with_context(doing)?.path();

@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use flate2::write::GzEncoder;
 use headwater::contract::{Contract, TableSchema};
-use headwater::event::encode::Decimals;
+use headwater::event::encode::{Decimals, SnapshotEnd, write_marker, write_ndjson, write_pointer};
 use headwater::event::flatten::Flattener;
 use headwater::event::{ChangeEvent, Item, Operation, Position, SequenceNumber, ShardId, StreamRecord, Value};
 use headwater::lake::{ChangeKey, Format, HourPartition, Lake, LakeLocation, LakeSettings, Marker};
@@ -224,15 +226,16 @@ impl Shop {
 
     /// A whole snapshot has the orders that are there; one of a list of keys says of the others that they are not.
     fn snapshot(&mut self, id: &str, whole: bool, keys: &BTreeSet<String>) {
-        let rows: Vec<_> = keys.iter().map(|key| (key.clone(), self.table.get(key).cloned())).filter(|(_, order)| !whole || order.is_some()).collect();
+        let rows: Vec<_> =
+            keys.iter().map(|key| (key.clone(), self.table.get(key).cloned())).filter(|(_, order)| !whole || order.is_some()).collect();
         let [started_at, completed_at] = [self.now, self.now + 60].map(|seconds| Timestamp::from_second(seconds).unwrap());
         let marker = Marker { snapshot_id: id.into(), table: TABLE.into(), started_at, completed_at, rows: rows.len() as u64, whole };
         self.snapshots.push(Snapshot { marker, rows });
         self.now += 60;
     }
 
-    /// Writes the lake as headwater does, changes as Parquet but for every third object.
-    pub(super) async fn write(&self, folder: &Path) {
+    /// Writes the lake as headwater does, its objects in these formats by turns.
+    pub(super) async fn write(&self, folder: &Path, formats: &[Format]) {
         let schema = Arc::new(schema());
         let settings = LakeSettings {
             location: LakeLocation::Folder(folder.to_owned()),
@@ -244,12 +247,11 @@ impl Shop {
         };
         let lake = Lake::open(&settings, Arc::clone(&schema), None).await.unwrap();
         let landed: Vec<&Change> = self.landed().collect();
-        for (number, hour) in (0_usize..).zip(landed.chunk_by(|a, b| a.time / HOUR == b.time / HOUR)) {
-            let format = if number % 3 == 2 { Format::Ndjson } else { Format::Parquet };
+        for (hour, format) in landed.chunk_by(|a, b| a.time / HOUR == b.time / HOUR).zip(formats.iter().cycle()) {
             let events: Vec<_> = hour.iter().map(|change| record(change)).collect();
             let flattener = Flattener::new(&schema);
             let events: Vec<_> = events.iter().map(|record| flattener.flatten(record, "shard").unwrap()).collect();
-            commit(&lake, "shard", format, &events).await;
+            commit(&lake, "shard", *format, &events).await;
         }
         for snapshot in &self.snapshots {
             let events = snapshot_rows(snapshot, &schema);
@@ -257,6 +259,86 @@ impl Shop {
             lake.complete_snapshot(&snapshot.marker).await.unwrap();
         }
     }
+
+    /// Writes the same as Firehose delivers it and headwater encodes it for Firehose: by arrival, some of it again, with pointers to claims, and with what
+    /// announces the end of a snapshot. What is not rows is in the lake that was written before.
+    pub(super) fn write_firehose(&self, folder: &Path) -> Delivered {
+        let schema = schema();
+        let flattener = Flattener::new(&schema);
+        let records: Vec<_> = self.landed().map(record).collect();
+        let mut arrivals: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
+        let mut delivered = Delivered::default();
+        for (record, number) in records.iter().zip(0_u32..) {
+            let event = flattener.flatten(record, "shard").unwrap();
+            Self::deliver(&event, number, folder, &mut arrivals, &mut delivered);
+        }
+        for snapshot in &self.snapshots {
+            for (event, number) in snapshot_rows(snapshot, &schema).iter().zip(0_u32..) {
+                Self::deliver(event, number, folder, &mut arrivals, &mut delivered);
+            }
+            let marker = &snapshot.marker;
+            let (snapshot_id, time) = (marker.snapshot_id.clone(), marker.started_at.as_second());
+            let end = SnapshotEnd { snapshot_id, time, shard: "shardId-0".into(), hash_range: (0, u128::MAX) };
+            write_marker(&end, &schema, arrivals.entry(arrival(time)).or_default());
+            delivered.markers += 1;
+            delivered.rows += 1;
+        }
+        for (hour, lines) in arrivals {
+            let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(&lines).unwrap();
+            put(folder, "firehose", hour * HOUR, "stream-1.gz", &gzip.finish().unwrap());
+        }
+        delivered
+    }
+
+    /// A row, or a pointer to it; every fifth row arrives again an hour later.
+    fn deliver(event: &ChangeEvent<'_>, number: u32, folder: &Path, arrivals: &mut BTreeMap<i64, Vec<u8>>, delivered: &mut Delivered) {
+        let schema = schema();
+        let mut line = Vec::new();
+        let is_claim = number % 7 == 3;
+        if is_claim {
+            let name = format!("claim-{}.json", event.event_id);
+            write_ndjson(event, &schema, Decimals::Number, &mut line);
+            put(folder, "claims", event.time, &name, &line);
+            line.clear();
+            write_pointer(event, &format!("claims/{name}"), &schema, &mut line);
+            delivered.claims += 1;
+        } else {
+            write_ndjson(event, &schema, Decimals::Number, &mut line);
+        }
+        let again = number % 5 == 3;
+        for hour in [arrival(event.time), arrival(event.time) + 1].into_iter().take(1 + usize::from(again)) {
+            arrivals.entry(hour).or_default().extend(&line);
+            delivered.rows += 1;
+            delivered.pointers += u32::from(is_claim);
+        }
+        delivered.copies += u32::from(again);
+    }
+}
+
+/// How many rows Firehose has delivered, and what they are.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    pub(super) rows: u32,
+    pub(super) copies: u32,
+    pub(super) pointers: u32,
+    pub(super) claims: u32,
+    pub(super) markers: u32,
+}
+
+/// The hour in which a row arrives, since the epoch: some minutes after its change.
+fn arrival(time: i64) -> i64 {
+    (time + 900) / HOUR
+}
+
+/// Writes a file below the table's folder, in the partition of a time.
+fn put(lake: &Path, kind: &str, time: i64, name: &str, body: &[u8]) {
+    let time = Timestamp::from_second(time).unwrap();
+    let hour = if kind == "claims" { "" } else { "/hr=%H" };
+    let partition = time.strftime(&format!("dt=%Y-%m-%d{hour}")).to_string();
+    let folder = lake.join(TABLE).join(kind).join(partition);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), body).unwrap();
 }
 
 /// The contract's table.

@@ -67,6 +67,57 @@ fn a_query_may_come_from_standard_input_or_a_file() {
 }
 
 #[test]
+fn files_define_views_for_the_query_behind_them() {
+    let lake = lake();
+    let folder = lake.folder().to_str().unwrap();
+    let file = |name: &str, sql: &str| {
+        let path = lake.folder().join(name);
+        std::fs::write(&path, sql).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let views = file(
+        "views.sql",
+        "-- Two of them.\nCREATE OR REPLACE VIEW priced AS SELECT order_id, price FROM current WHERE price > 20;\n\nCREATE VIEW dear AS SELECT order_id FROM priced;",
+    );
+    let more = file("more.sql", "CREATE OR REPLACE VIEW current AS SELECT 'mine' AS order_id, 30.5 AS price;");
+    let query = file("query.sql", "SELECT * FROM dear; -- the end");
+    let printed = |arguments: &[&str], input: &str| {
+        let run = headwater(&[&["query", "--lake", folder, "--table", "orders", "--output", "csv"], arguments].concat(), input);
+        (run.status.code(), String::from_utf8(run.stdout).unwrap(), String::from_utf8(run.stderr).unwrap())
+    };
+    let rows = |rows: &str| (Some(0), rows.to_owned(), String::new());
+
+    assert_eq!(printed(&["--file", &views, "SELECT * FROM dear"], ""), rows("order_id\n22\n"));
+    assert_eq!(printed(&["--file", &views, "--file", &query], ""), rows("order_id\n22\n"));
+    assert_eq!(printed(&["--file", &views, "-"], "SELECT * FROM dear"), rows("order_id\n22\n"));
+    assert_eq!(
+        printed(&["--file", &more, "--file", &views, "--file", &query], ""),
+        rows("order_id\nmine\n"),
+        "a view takes the place of another"
+    );
+    assert_eq!(
+        printed(&["SELECT * FROM current WHERE order_id = 'mine'"], ""),
+        rows("order_id,status,price,quantity,placed,cdc_extra,cdc_sequence,cdc_time,cdc_op\n"),
+        "for that session alone"
+    );
+
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let (code, out, error) = printed(arguments, "");
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{arguments:?}: {error}");
+        assert!(words.iter().all(|word| error.contains(word)), "{arguments:?}: {error}");
+    };
+    refused(&["--file", &views], &["there is no query behind statement 2 of", "views.sql"]);
+    refused(&["--file", &query, "SELECT 1"], &["query.sql"]);
+    refused(&["SELECT 1; SELECT 2"], &["statement 1 of the query defines no view"]);
+    refused(&["DROP TABLE changes; SELECT 2"], &["statement 1 of the query defines no view", "CREATE OR REPLACE VIEW"]);
+    refused(&["CREATE TABLE t AS SELECT 1; SELECT * FROM t"], &["statement 1 of the query defines no view"]);
+    refused(&["--file", &views, "DROP VIEW dear"], &["DDL not supported"]);
+    refused(&["CREATE VIEW v AS SELECT nothing FROM current; SELECT 1"], &["plan statement 1 of the query", "nothing"]);
+    refused(&["SELECT 1; SELEC 2"], &["plan the query", "SELEC"]);
+    refused(&[""], &["there is no query: give one as an argument"]);
+}
+
+#[test]
 fn mistakes_end_in_one_message_that_says_what_to_do() {
     let lake = lake();
     let folder = lake.folder().to_str().unwrap();

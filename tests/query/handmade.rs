@@ -5,11 +5,12 @@ use std::path::Path;
 
 use datafusion::arrow::json::ReaderBuilder;
 use flate2::write::GzEncoder;
+use headwater::contract::ddl::{self, Dialect, Layout, Place, Stored};
 use headwater::contract::{Column, ColumnType, TableSchema, TimestampFormat};
 use headwater::event::AttributeType;
 use headwater::lake::{LakeLocation, arrow_schema};
-use headwater::query::Session;
 use headwater::query::render::{Format, write};
+use headwater::query::{Script, Session};
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
@@ -183,9 +184,14 @@ impl HandmadeLake {
         self.folder.path()
     }
 
-    /// The rows of a query as CSV lines without the header.
+    /// The rows of a query as CSV lines without the header. What it asks of `current`, the view that other engines get answers in the same way.
     pub(super) async fn rows(&self, sql: &str) -> Vec<String> {
-        rows(&self.session().await, sql).await.unwrap()
+        let session = self.session().await;
+        let found = rows(&session, sql).await.unwrap();
+        if sql.contains("current") {
+            assert_eq!(rows_by_shared_view(&session, sql).await, found, "the current of other engines differs");
+        }
+        found
     }
 }
 
@@ -195,4 +201,15 @@ pub(super) async fn rows(session: &Session, sql: &str) -> Result<Vec<String>, St
     let stream = session.query(sql).await.map_err(|error| format!("{error:?}"))?;
     write(stream, Format::Csv, &mut text).await.map_err(|error| format!("{error:?}"))?;
     Ok(String::from_utf8(text).unwrap().lines().skip(1).map(str::to_owned).collect())
+}
+
+/// The same with the view `current` that Athena and other engines get in the place of the session's own.
+pub(super) async fn rows_by_shared_view(session: &Session, sql: &str) -> Vec<String> {
+    let place = Place { location: "s3://lake".into(), layout: Layout::Lake(Stored::Parquet) };
+    let view = ddl::statements(Dialect::Athena, session.schema(), &place).into_iter().find(|view| view.name == "current").unwrap();
+    let scripts = [Script { name: view.name, sql: view.text }, Script { name: "the query".into(), sql: sql.into() }];
+    let mut text = Vec::new();
+    write(session.run(&scripts).await.unwrap(), Format::Csv, &mut text).await.unwrap();
+    session.refresh().await.unwrap();
+    String::from_utf8(text).unwrap().lines().skip(1).map(str::to_owned).collect()
 }

@@ -276,6 +276,9 @@ impl World {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         self.write(&store, counts).await;
         let session = Session::over(store, &Path::default(), TABLE).await.unwrap();
+        let all = "SELECT id, value, cdc_extra, cdc_sequence, cdc_time, cdc_op FROM current ORDER BY id";
+        let shared = super::handmade::rows_by_shared_view(&session, all).await;
+        assert_eq!(shared, super::handmade::rows(&session, all).await.unwrap(), "the current of other engines differs");
         let lines = super::handmade::rows(&session, "SELECT id, value FROM current").await.unwrap();
         let state: Vec<_> = lines.iter().map(|line| line.split_once(',').unwrap()).collect();
         let by_key: BTreeMap<_, _> = state.iter().map(|(key, value)| ((*key).to_owned(), value.parse().unwrap())).collect();

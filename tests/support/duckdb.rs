@@ -76,6 +76,11 @@ pub(crate) async fn changes(lake: &Path, table: &str) -> Vec<Row> {
     .unwrap()
 }
 
+/// Runs a Python script that uses DuckDB, and gives what it prints.
+pub(crate) fn run(script: &str, arguments: &[&Path]) -> String {
+    tools::output(Command::new(python()).arg(script).args(arguments), NEEDS)
+}
+
 /// How many rows there are of each operation.
 pub(crate) fn count_by_operation(rows: &[Row]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();

@@ -3,6 +3,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod bucket;
+pub(crate) mod cloudformation;
 pub(crate) mod duckdb;
 pub(crate) mod dynamodb_local;
 pub(crate) mod exports;
@@ -13,6 +14,7 @@ pub(crate) mod lake;
 pub(crate) mod moto;
 pub(crate) mod process;
 pub(crate) mod site;
+pub(crate) mod sqlglot;
 pub(crate) mod stand_ins;
 pub(crate) mod stream;
 pub(crate) mod table;

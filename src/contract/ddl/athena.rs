@@ -56,7 +56,47 @@ mod tests {
     #[test]
     fn a_table_of_the_lake_projects_its_hours() {
         let statements = statements(&orders(), &place(Layout::Lake(Stored::Parquet)));
-        insta::assert_snapshot!(statements[0].text, @"");
+        insta::assert_snapshot!(statements[0].text, @r"
+        CREATE EXTERNAL TABLE IF NOT EXISTS `changes` (
+          `cdc_event_id` string COMMENT 'identifies the change; equal on every copy of it',
+          `cdc_op` string COMMENT 'INSERT, MODIFY, REMOVE, or SNAPSHOT for a row of a snapshot',
+          `cdc_sequence` string COMMENT 'place in the stream: 40 digits, so that text order is numeric order',
+          `cdc_time` timestamp COMMENT 'when DynamoDB took the change, to the second, UTC',
+          `cdc_table` string COMMENT 'the DynamoDB table',
+          `cdc_shard` string COMMENT 'the shard of the stream',
+          `cdc_snapshot_id` string COMMENT 'the snapshot that the row belongs to',
+          `cdc_ttl_delete` boolean COMMENT 'whether DynamoDB removed the item because it had expired',
+          `cdc_changed` array<string> COMMENT 'the attributes that differ between the two images',
+          `order_id` string,
+          `customer_email` string COMMENT 'classification: PII',
+          `price` decimal(12,2),
+          `old_customer_email` string COMMENT 'classification: PII',
+          `old_price` decimal(12,2),
+          `cdc_extra` string COMMENT 'typed DynamoDB JSON of what has no column',
+          `old_cdc_extra` string COMMENT 'the same of the image before the change'
+        )
+        COMMENT 'changes of the DynamoDB table orders'
+        PARTITIONED BY (
+          `dt` string COMMENT 'UTC day of cdc_time, yyyy-MM-dd',
+          `hr` string COMMENT 'UTC hour of cdc_time, two digits'
+        )
+        STORED AS PARQUET
+        LOCATION 's3://lake/some/prefix/orders/changes/'
+        TBLPROPERTIES (
+          'classification' = 'parquet',
+          'headwater.contract' = 'orders 1.2.0',
+          'projection.dt.format' = 'yyyy-MM-dd',
+          'projection.dt.interval' = '1',
+          'projection.dt.interval.unit' = 'DAYS',
+          'projection.dt.range' = '2026-01-01,NOW',
+          'projection.dt.type' = 'date',
+          'projection.enabled' = 'true',
+          'projection.hr.digits' = '2',
+          'projection.hr.range' = '0,23',
+          'projection.hr.type' = 'integer',
+          'storage.location.template' = 's3://lake/some/prefix/orders/changes/dt=${dt}/hr=${hr}/'
+        )
+        ");
     }
 
     #[test]

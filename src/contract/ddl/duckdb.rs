@@ -61,36 +61,33 @@ fn view(name: &str, columns: &[LakeColumn], partitions: &[&str], objects: &str, 
         format!("hive_partitioning = true, hive_types = {{{}}}", types.join(", "))
     };
     let objects = literal(objects);
-    let text = match reader {
+    // Times of a type with a zone are turned so that the session's zone has no say, as it has in a cast.
+    let zoned = reader == Reader::Parquet { zoned: true };
+    let selected = names(&|column| {
+        let name = identifier(&column.name);
+        if zoned && is_time(column.kind) { format!("make_timestamp(epoch_us({name})) AS {name}") } else { name }
+    });
+    let mut typed: Vec<String> = columns
+        .iter()
+        .map(|column| format!("    CAST(NULL AS {}) AS {}", duckdb_type(column.kind, zoned), identifier(&column.name)))
+        .collect();
+    typed.extend(partitions.iter().map(|partition| format!("    CAST(NULL AS VARCHAR) AS {}", identifier(partition))));
+    let read = match reader {
+        Reader::Parquet { .. } => format!("read_parquet({objects}, union_by_name = true, allow_empty = true, {options})"),
         Reader::Ndjson => {
-            let typed: Vec<String> = columns
+            let types: Vec<String> = columns
                 .iter()
                 .map(|column| format!("    {}: {}", literal(&column.name), literal(&duckdb_type(column.kind, false))))
                 .collect();
-            format!(
-                "SELECT {}\nFROM read_json({objects}, format = 'newline_delimited', allow_empty = true, {options}, columns = {{\n{}\n  }})",
-                names(&|column| identifier(&column.name)).join(", "),
-                typed.join(",\n"),
-            )
-        }
-        Reader::Parquet { zoned } => {
-            let selected = names(&|column| {
-                let name = identifier(&column.name);
-                // The session's time zone has no say in this, as it has in a cast.
-                if zoned && is_time(column.kind) { format!("make_timestamp(epoch_us({name})) AS {name}") } else { name }
-            });
-            let mut typed: Vec<String> = columns
-                .iter()
-                .map(|column| format!("    CAST(NULL AS {}) AS {}", duckdb_type(column.kind, zoned), identifier(&column.name)))
-                .collect();
-            typed.extend(partitions.iter().map(|partition| format!("    CAST(NULL AS VARCHAR) AS {}", identifier(partition))));
-            format!(
-                "SELECT {}\nFROM (\n  SELECT\n{}\n  WHERE false\n  UNION ALL BY NAME\n  SELECT * FROM read_parquet({objects}, union_by_name = true, allow_empty = true, {options})\n)",
-                selected.join(", "),
-                typed.join(",\n"),
-            )
+            let types = types.join(",\n");
+            format!("read_json({objects}, format = 'newline_delimited', allow_empty = true, {options}, columns = {{\n{types}\n  }})")
         }
     };
+    let text = format!(
+        "SELECT {}\nFROM (\n  SELECT\n{}\n  WHERE false\n  UNION ALL BY NAME\n  SELECT * FROM {read}\n)",
+        selected.join(", "),
+        typed.join(",\n"),
+    );
     Statement { name: name.to_owned(), text: format!("CREATE OR REPLACE VIEW {} AS\n{text}", identifier(name)) }
 }
 
