@@ -276,8 +276,12 @@ impl<'a> Landed<'a> {
     /// The rows that stand for changes of the stream; those of snapshots and their marks stand beside them.
     async fn rows(&self) -> Vec<Row> {
         let rows: Vec<Value> = self.read("rows").await;
-        let changes = rows.iter().filter(|row| ["INSERT", "MODIFY", "REMOVE"].contains(&row["cdc_op"].as_str().unwrap()));
-        changes.map(|row| Row::of_line(&row.to_string(), row["lake_object"].as_str().unwrap())).collect()
+        let changes = rows.into_iter().filter(|row| ["INSERT", "MODIFY", "REMOVE"].contains(&row["cdc_op"].as_str().unwrap()));
+        let row = |mut row: Value| {
+            let object = row.as_object_mut().unwrap().remove("lake_object").unwrap();
+            Row::of_line(&row.to_string(), object.as_str().unwrap())
+        };
+        changes.map(row).collect()
     }
 
     /// How many rows there are of an operation.
