@@ -101,9 +101,9 @@ impl Service {
         let mut keys: Vec<String> = page.items().iter().map(|item| item["order_id"].as_s().unwrap().clone()).collect();
         self.client.delete_item().table_name(TABLE).key("order_id", AttributeValue::S(keys[0].clone())).send().await.unwrap();
         keys.push("ORD-that-never-was".to_owned());
-        let lines: String = keys.iter().map(|key| format!("{}\n", serde_json::json!({ "order_id": key }))).collect();
+        let lines: Vec<String> = keys.iter().map(|key| serde_json::json!({ "order_id": key }).to_string()).collect();
         let path = self.folder.path().join("keys");
-        fs::write(&path, lines).unwrap();
+        fs::write(&path, lines.join("\n")).unwrap();
         path.to_str().unwrap().to_owned()
     }
 }

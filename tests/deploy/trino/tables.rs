@@ -96,7 +96,7 @@ pub(super) fn statements(sql: &str) -> Vec<String> {
     for line in sql.lines() {
         match line.trim_end().strip_suffix(';').filter(|line| !line.trim_start().starts_with("--")) {
             Some(end) => statements.push(std::mem::take(&mut statement) + end),
-            None => statement += &format!("{line}\n"),
+            None => statement.extend([line, "\n"]),
         }
     }
     assert!(statement.trim().is_empty(), "a statement without an end: {statement}");
