@@ -252,8 +252,7 @@ impl Traffic {
         };
         #[expect(clippy::expect_used, reason = "texts, whole numbers and a struct of texts always have a DynamoDB form")]
         let mut item: Item = serde_dynamo::to_item(row).expect("a row of texts and whole numbers");
-        let total = lines.iter().map(|(product, quantity)| product.cents * quantity).sum();
-        item.insert("price".to_owned(), money(total));
+        item.insert("price".to_owned(), money(product.cents));
         item.insert("items".to_owned(), AttributeValue::L(lines.iter().map(line).collect()));
         self.oddities(&mut item);
         item
