@@ -19,8 +19,9 @@ counted AS (
     WHERE cdc_layer >= (SELECT coalesce(max(cdc_layer), 0) FROM ranked WHERE whole)
 ),
 horizon AS (
-    -- What was before the whole snapshot does not count. One row, whose start is null without such a snapshot.
-    SELECT max(cdc_start) AS cdc_start, coalesce(CAST(CAST(max(cdc_start) AS date) AS varchar), '') AS cdc_day
+    -- What was before the whole snapshot does not count. One row, whose start is null without such a snapshot. Objects are looked for from the day
+    -- before on: what Firehose writes lies under the hour of the oldest record in the object, so a change of after midnight may lie under the day before.
+    SELECT max(cdc_start) AS cdc_start, coalesce(CAST(CAST(max(cdc_start) - INTERVAL '1' DAY AS date) AS varchar), '') AS cdc_day
     FROM ranked
     WHERE whole
 ),

@@ -28,8 +28,8 @@ FROM "current";
 -- The history for analysts: a row for each change of an item, each once, typed by the contract, with classified columns masked. Rows of snapshots, which
 -- tell what an item was rather than that it changed, are not among them.
 -- Columns: which change it is (cdc_event_id), what was done (cdc_op: INSERT, MODIFY, REMOVE), the order of changes (cdc_sequence), when (cdc_time, UTC),
--- whether the item had expired (cdc_ttl_delete), the attributes that differ (cdc_changed), the key, the item's columns after the change, and before it
--- (old_); dt and hr are the day and hour (UTC) of the change.
+-- whether the item had expired (cdc_ttl_delete), the names of the attributes that differ, masked columns' included
+-- (cdc_changed), the key, the item's columns after the change, and before it (old_); dt and hr are the day and hour (UTC) of the change.
 -- Source: changes.
 CREATE OR REPLACE VIEW silver_changes AS
 SELECT

@@ -48,8 +48,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `delivered` (
 )
 COMMENT 'what Firehose delivered of the DynamoDB table sales_orders'
 PARTITIONED BY (
-  `dt` string COMMENT 'UTC day of arrival at Firehose, yyyy-MM-dd',
-  `hr` string COMMENT 'UTC hour of arrival at Firehose, two digits'
+  `dt` string COMMENT 'UTC day of arrival at Firehose of the oldest record in the object, yyyy-MM-dd',
+  `hr` string COMMENT 'UTC hour of arrival at Firehose of the oldest record in the object, two digits'
 )
 STORED AS PARQUET
 LOCATION 's3://LAKE_BUCKET/sales_orders/firehose/'
@@ -153,7 +153,8 @@ TBLPROPERTIES (
 );
 
 -- Every change and every row of a snapshot that Firehose delivered. A change may be there more than once: Firehose delivers at least once.
--- Columns: those of the lake; dt and hr are the day and hour (UTC) of arrival, or of the change itself where it was too large for a record.
+-- Columns: those of the lake; dt and hr are the day and hour (UTC) in which the oldest record of the same object
+-- arrived, or those of the change itself where it was too large for a record.
 -- Source: delivered, claims.
 CREATE OR REPLACE VIEW changes AS
 SELECT

@@ -1,4 +1,5 @@
--- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema and may EXECUTE MANAGED TASK:
+-- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema, has EXECUTE TASK and EXECUTE MANAGED TASK on the
+-- account, and USAGE on the storage integration:
 --   CREATE SCHEMA IF NOT EXISTS <table>
 --   USE SCHEMA <table>
 -- LAKE_INTEGRATION stands for the storage integration of your account that may list and read the bucket:
@@ -156,7 +157,8 @@ CREATE STREAM IF NOT EXISTS arrived_markers
 
 -- Asks of each key that anything arrived of what all its rows say, and makes the item's row so. It never compares with what the row was:
 -- a late change loses against the later one that is there, a repeated one changes nothing, whatever the order of files.
--- When a snapshot completes, every key is asked, so that items which it does not have go.
+-- When a snapshot completes, every key is asked, so that items which it does not have go. So do those whose rows are loaded after the marker,
+-- until they are.
 CREATE TASK IF NOT EXISTS merge_current_items
   SCHEDULE = '1 MINUTE'
   USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL'
@@ -351,7 +353,7 @@ SELECT
   cdc_op
 FROM current_items;
 
--- Every change once, masked likewise.
+-- Every change of the stream once, masked likewise; not the rows of snapshots. cdc_changed shows names of attributes.
 CREATE SECURE VIEW IF NOT EXISTS silver_changes AS
 SELECT
   cdc_event_id,
@@ -394,6 +396,7 @@ SELECT
   old_items,
   old_expires_at
 FROM "CHANGES"
+WHERE cdc_snapshot_id IS NULL
 QUALIFY ROW_NUMBER() OVER (PARTITION BY cdc_event_id ORDER BY cdc_time) = 1;
 
 -- What is there already. Snowflake knows for 64 days which files it has loaded, and passes over them.

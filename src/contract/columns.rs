@@ -1,6 +1,6 @@
 //! A table's columns in the lake, in their order: the one list that files, readers and declarations of the table share.
 
-use super::schema::{ColumnType, OLD_PREFIX, TableSchema};
+use super::schema::{ColumnType, OLD_PREFIX, TableSchema, is_masked};
 
 /// A column of every format of the lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,13 @@ pub struct LakeColumn {
     pub classification: Option<String>,
     /// What it is, where it is one of the lake's own.
     pub meaning: Option<&'static str>,
+}
+
+impl LakeColumn {
+    /// Whether those who may read no classified values must not see what it holds.
+    pub(super) fn is_masked(&self) -> bool {
+        self.classification.as_deref().is_some_and(is_masked)
+    }
 }
 
 /// What a column of the lake holds, whatever the format.

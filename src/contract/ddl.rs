@@ -23,6 +23,12 @@ pub use glue::{TemplateError, Updated, update};
 
 use super::TableSchema;
 
+/// What stands for a masked text in the silver views.
+const MASK: &str = "***";
+
+/// Metadata columns that tell of the lake's working rather than of the change, or may hold anything; the silver views do without them.
+const LEFT_OUT: [&str; 5] = ["cdc_table", "cdc_shard", "cdc_snapshot_id", "cdc_extra", "old_cdc_extra"];
+
 /// The language of declarations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {

@@ -17,6 +17,8 @@ pub(super) struct Property {
     pub(super) column: String,
     pub(super) required: bool,
     pub(super) classification: Option<String>,
+    /// Classifications of what is inside its JSON text, in the order of the document.
+    pub(super) inside: Vec<String>,
     pub(super) key: Option<Key>,
     pub(super) content: Content,
     /// Where its name stands.
@@ -44,6 +46,13 @@ pub(super) enum Content {
     Unknown,
 }
 
+impl Property {
+    /// Its own classification, and those of what is inside its JSON text.
+    fn classifications(self) -> impl Iterator<Item = String> {
+        self.classification.into_iter().chain(self.inside)
+    }
+}
+
 /// Reads the properties of `element`, an object or a property of logicalType object.
 pub(super) fn read_all(element: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Vec<Property> {
     let properties: Vec<Property> =
@@ -57,7 +66,14 @@ pub(super) fn read_all(element: &Cursor<'_>, within: Within, nesting: u8, proble
     properties
 }
 
-fn read(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Option<Property> {
+/// What a property says besides its name, which a list's items have none of.
+struct Described {
+    content: Content,
+    inside: Vec<String>,
+    key: Option<Key>,
+}
+
+fn describe(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Option<Described> {
     if nesting > MAX_NESTING {
         let help = format!("{MAX_NESTING} levels can be described: remove it, and it stays in the JSON text of the map around it");
         property.problem(problems, format!("lies {nesting} levels deep"), help);
@@ -72,13 +88,20 @@ fn read(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Probl
         }
         Some(cell) => Content::Cell(cell),
     };
+    let mut inside = Vec::new();
     if !matches!(content, Content::Fields(_)) {
-        read_all(property, Within::Json, nesting + 1, problems);
+        let fields = read_all(property, Within::Json, nesting + 1, problems);
+        inside.extend(fields.into_iter().flat_map(Property::classifications));
     }
     if let Some(items) = property.get("items") {
-        read(&items, Within::Json, nesting + 1, problems);
+        inside.extend(items.text_of("classification").map(str::to_owned));
+        inside.extend(describe(&items, Within::Json, nesting + 1, problems).into_iter().flat_map(|items| items.inside));
     }
-    let key = key(property, nesting, problems);
+    Some(Described { content, inside, key: key(property, nesting, problems) })
+}
+
+fn read(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Problems) -> Option<Property> {
+    let Described { content, inside, key } = describe(property, within, nesting, problems)?;
     let name = property.get("name")?;
     let column = snake_case(name.text()?);
     if matches!(within, Within::Columns { .. }) && !column.bytes().any(|b| b.is_ascii_alphanumeric()) {
@@ -94,6 +117,7 @@ fn read(property: &Cursor<'_>, within: Within, nesting: u8, problems: &mut Probl
         column,
         required: property.flag("required") || key.is_some(),
         classification: property.text_of("classification").map(str::to_owned),
+        inside,
         key,
         content,
         at: name.at(),

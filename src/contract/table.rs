@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cursor::Cursor;
 use super::error::{Position, Problems};
 use super::property::{Content, MAX_NESTING, Property, read_all};
-use super::schema::{Column, ColumnType, ContractId, KeyColumn, OLD_PREFIX, TableSchema, is_reserved};
+use super::schema::{Column, ColumnType, ContractId, KeyColumn, OLD_PREFIX, TableSchema, is_masked, is_reserved};
 use super::types::{Layout, Within};
 use crate::event::AttributeType;
 
@@ -250,14 +250,19 @@ impl Columns {
         };
         match &property.content {
             Content::Fields(fields) => fields.iter().for_each(|field| self.collect(field, &here)),
-            &Content::Cell(Layout::Cell { source, kind }) => self.0.push(Placed {
-                column: ContractColumn {
-                    column: Column { name: here.column, path: here.path, source, kind, classification: here.classification },
-                    required: here.required,
-                },
-                at: property.at,
-                path: property.path.clone(),
-            }),
+            &Content::Cell(Layout::Cell { source, kind }) => {
+                // JSON text is shown or masked as a whole, so the first that is to be masked decides, wherever it is.
+                let masking = here.classification.iter().chain(&property.inside).find(|word| is_masked(word)).cloned();
+                let classification = masking.or(here.classification);
+                self.0.push(Placed {
+                    column: ContractColumn {
+                        column: Column { name: here.column, path: here.path, source, kind, classification },
+                        required: here.required,
+                    },
+                    at: property.at,
+                    path: property.path.clone(),
+                });
+            }
             Content::Cell(Layout::Fields) | Content::Unknown => {}
         }
     }

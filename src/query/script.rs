@@ -73,9 +73,9 @@ impl Session {
     }
 }
 
-/// What a query may do.
+/// What a query may do: read. A session's settings stay as they are too, since times and numbers are read by them.
 pub(super) fn read_only() -> SQLOptions {
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false)
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
 }
 
 fn is_view(plan: &LogicalPlan) -> bool {
@@ -84,4 +84,25 @@ fn is_view(plan: &LogicalPlan) -> bool {
 
 fn plan(place: String, source: DataFusionError) -> QueryError {
     QueryError::Statement { place, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_reads_and_changes_neither_settings_nor_tables() {
+        let context = SessionContext::new();
+        for (sql, expected) in [
+            ("SET datafusion.execution.time_zone = 'Asia/Tokyo'", "Statement not supported"),
+            ("CREATE TABLE t AS SELECT 1", "DDL not supported"),
+            ("COPY (SELECT 1) TO 'file.csv'", "DML not supported"),
+        ] {
+            let error = context.sql_with_options(sql, read_only()).await.map(|_| ()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{sql}: {error}");
+        }
+        assert!(context.sql_with_options("SELECT 1", read_only()).await.is_ok());
+    }
 }

@@ -112,6 +112,7 @@ fn files_define_views_for_the_query_behind_them() {
     refused(&["DROP TABLE changes; SELECT 2"], &["statement 1 of the query defines no view", "CREATE OR REPLACE VIEW"]);
     refused(&["CREATE TABLE t AS SELECT 1; SELECT * FROM t"], &["statement 1 of the query defines no view"]);
     refused(&["--file", &views, "DROP VIEW dear"], &["DDL not supported"]);
+    refused(&["SET datafusion.execution.time_zone = 'Asia/Tokyo'"], &["Statement not supported"]);
     refused(&["CREATE VIEW v AS SELECT nothing FROM current; SELECT 1"], &["plan statement 1 of the query", "nothing"]);
     refused(&["SELECT 1; SELEC 2"], &["plan the query", "SELEC"]);
     refused(&[""], &["there is no query: give one as an argument"]);

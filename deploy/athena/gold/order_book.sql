@@ -40,10 +40,11 @@ SELECT
     old_created_at,
     true
 FROM (
+    -- The last that the lake knows of each order, whatever it is: an order that expired and was made again is not here because of its first end.
     SELECT silver_changes.*, row_number() OVER (PARTITION BY order_id ORDER BY cdc_sequence DESC) AS cdc_place
     FROM silver_changes
-    WHERE cdc_op = 'REMOVE'
-) AS removals
+) AS latest
 WHERE cdc_place = 1
+    AND cdc_op = 'REMOVE'
     AND cdc_ttl_delete
-    AND NOT EXISTS (SELECT 1 FROM silver_current WHERE silver_current.order_id = removals.order_id);
+    AND NOT EXISTS (SELECT 1 FROM silver_current WHERE silver_current.order_id = latest.order_id);

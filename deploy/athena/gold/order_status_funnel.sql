@@ -1,7 +1,7 @@
 -- How far orders get: how many reached each step of an order's life, and how many were cancelled on the way.
 --
--- Counted are all orders that the lake has heard of, those included that were deleted or expired. An order that reached a step counts for the steps before
--- it too, whether or not the change to them was seen.
+-- Counted are all orders that changed, or that the table holds; those included that were deleted or expired. An order that reached a step counts for the
+-- steps before it too, whether or not the change to them was seen.
 --
 -- Columns, one row a step:
 --   step                  1 to 5, in the order of the steps

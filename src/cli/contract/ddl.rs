@@ -203,7 +203,7 @@ fn update(args: &Args, template: &Path, schema: &TableSchema, output: Output) ->
     let updated = ddl::update(&text, schema).map_err(|source| Mistake::Template { template: name.clone(), source })?;
     let changed = updated.text != text;
     if changed {
-        std::fs::write(template, &updated.text).with_context(|| format!("write the template {name}")).map_err(Mistake::File)?;
+        replace(template, &updated.text).with_context(|| format!("write the template {name}")).map_err(Mistake::File)?;
     }
     Ok(match output {
         Output::Json => format!("{:#}\n", json!({ "template": name, "tables": updated.tables, "changed": changed })),
@@ -216,6 +216,29 @@ fn update(args: &Args, template: &Path, schema: &TableSchema, output: Output) ->
             }
         }
     })
+}
+
+/// Gives a file another text, whole or not at all: what is interrupted leaves the file as it was.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    // Of a link, what it leads to is replaced.
+    let file = file.canonicalize()?;
+    let mut beside = file.clone().into_os_string();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = write_like(&beside, &file, text).and_then(|()| std::fs::rename(&beside, &file));
+    if written.is_err() {
+        // It may not have come into being; the error that is told is the first.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Writes a new file with the permissions of another.
+fn write_like(new: &Path, other: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::create_new(new)?;
+    file.write_all(text.as_bytes())?;
+    file.set_permissions(std::fs::metadata(other)?.permissions())?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -302,6 +325,7 @@ mod tests {
         assert!(declared(&line, Output::Text).unwrap().ends_with("wrote the columns of changes\n"));
         let written = std::fs::read_to_string(&template).unwrap();
         assert!(written.contains(r#"  - { Name: "price", Type: "decimal(12,2)" }"#), "{written}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         assert!(declared(&line, Output::Text).unwrap().ends_with("are up to date\n"));
         let json: serde_json::Value = serde_json::from_str(&declared(&line, Output::Json).unwrap()).unwrap();
         assert_eq!((&json["tables"], &json["changed"]), (&json!(["changes"]), &json!(false)));

@@ -1,6 +1,7 @@
 //! Athena: external tables in Hive's language. Names stand in backticks, since some are reserved words.
 //!
-//! Athena's timestamps have milliseconds; it cuts the microseconds of the item's columns off. Lines that are no JSON fail a query rather than being left out.
+//! Athena's timestamps have milliseconds; it rounds or cuts the microseconds of the item's columns. Lines that are no JSON fail a query
+//! rather than being left out.
 
 use super::catalog::{self, ExternalTable, HiveColumn};
 use super::{Place, Statement, Stored};

@@ -109,8 +109,8 @@ pub(super) fn tables(schema: &TableSchema, place: &Place) -> Vec<ExternalTable> 
         }
         Layout::Firehose(stored) => {
             let partitions = vec![
-                HiveColumn::new("dt", "string", "UTC day of arrival at Firehose, yyyy-MM-dd"),
-                HiveColumn::new("hr", "string", "UTC hour of arrival at Firehose, two digits"),
+                HiveColumn::new("dt", "string", "UTC day of arrival at Firehose of the oldest record in the object, yyyy-MM-dd"),
+                HiveColumn::new("hr", "string", "UTC hour of arrival at Firehose of the oldest record in the object, two digits"),
             ];
             let day = vec![HiveColumn::new("dt", "string", "UTC day of cdc_time, yyyy-MM-dd")];
             vec![

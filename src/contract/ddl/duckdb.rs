@@ -1,8 +1,8 @@
 //! DuckDB 2.0 or later: views over the objects, so that a lake can be looked into with nothing else.
 //!
-//! The columns and their types are the contract's, whatever is in the objects: what an older object lacks is null, and a folder without objects is an
-//! empty view. Times are `TIMESTAMP`s in UTC, as Athena's are. DuckDB reads numbers in JSON as doubles: decimals of more than 15 digits are
-//! exact in Parquet, and in NDJSON with `decimals = "string"`.
+//! The columns and their types are the contract's: what an older object lacks is null, what has another type there is cast, and a query fails where a
+//! value cannot be. A folder without objects is an empty view. Times are `TIMESTAMP`s in UTC, as Athena's are. DuckDB reads numbers in JSON as doubles:
+//! decimals of more than 15 digits are exact in Parquet, and in NDJSON with `decimals = "string"`.
 
 use super::{Layout, Place, Statement, Stored};
 use crate::contract::{LakeColumn, LakeType, TableSchema};
@@ -65,7 +65,12 @@ fn view(name: &str, columns: &[LakeColumn], partitions: &[&str], objects: &str, 
     let zoned = reader == Reader::Parquet { zoned: true };
     let selected = names(&|column| {
         let name = identifier(&column.name);
-        if zoned && is_time(column.kind) { format!("make_timestamp(epoch_us({name})) AS {name}") } else { name }
+        if zoned && is_time(column.kind) {
+            format!("make_timestamp(epoch_us({name})) AS {name}")
+        } else {
+            // Objects of another version of the contract may have made it wider.
+            format!("CAST({name} AS {}) AS {name}", duckdb_type(column.kind, false))
+        }
     });
     let mut typed: Vec<String> = columns
         .iter()
@@ -84,8 +89,8 @@ fn view(name: &str, columns: &[LakeColumn], partitions: &[&str], objects: &str, 
         }
     };
     let text = format!(
-        "SELECT {}\nFROM (\n  SELECT\n{}\n  WHERE false\n  UNION ALL BY NAME\n  SELECT * FROM {read}\n)",
-        selected.join(", "),
+        "SELECT\n  {}\nFROM (\n  SELECT\n{}\n  WHERE false\n  UNION ALL BY NAME\n  SELECT * FROM {read}\n)",
+        selected.join(",\n  "),
         typed.join(",\n"),
     );
     Statement { name: name.to_owned(), text: format!("CREATE OR REPLACE VIEW {} AS\n{text}", identifier(name)) }
@@ -140,6 +145,20 @@ mod tests {
             let statements = statements(&orders(), &place(layout));
             assert_eq!(statements.iter().map(|statement| statement.name.as_str()).collect::<Vec<_>>(), expected);
         }
+    }
+
+    #[test]
+    fn columns_have_the_types_of_the_contract_whatever_is_in_the_objects() {
+        let lake = statements(&orders(), &place(Layout::Lake(Stored::Parquet)));
+        for expected in [
+            "  CAST(\"price\" AS DECIMAL(12,2)) AS \"price\",\n",
+            "  make_timestamp(epoch_us(\"cdc_time\")) AS \"cdc_time\",\n",
+            "  \"hr\"\nFROM (",
+        ] {
+            assert!(lake[0].text.contains(expected), "{expected} is not in\n{}", lake[0].text);
+        }
+        let delivered = statements(&orders(), &place(Layout::Firehose(Stored::Parquet)));
+        assert!(delivered[0].text.contains("  CAST(\"cdc_time\" AS TIMESTAMP) AS \"cdc_time\",\n"), "{}", delivered[0].text);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! Two names stand for what an account has: `LAKE_INTEGRATION`, the storage integration that may read the bucket, and the bucket in the location.
 //!
 //! Instants are `TIMESTAMP_LTZ`, which stores UTC. Snowflake reads Parquet's UTC timestamps as this type; from it into `TIMESTAMP_NTZ` the loading
-//! session's time zone would decide the digits, and a pipe's session is nobody's to choose.
+//! session's time zone would decide the digits, and a pipe's session is nobody's to choose. Firehose's Parquet has timestamps without a zone: they are
+//! loaded as they are, into `TIMESTAMP_NTZ`, for the same reason, and the view over them says that they are UTC.
 
 mod silver;
 mod state;
@@ -19,7 +20,8 @@ use words::{identifier, member, text};
 
 /// What a reader of the statements is told first.
 const HEADER: &str = "\
--- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema and may EXECUTE MANAGED TASK:
+-- Loads a table of the lake and keeps its state. Run from top to bottom by a role that owns the schema, has EXECUTE TASK and EXECUTE MANAGED TASK on the
+-- account, and USAGE on the storage integration:
 --   CREATE SCHEMA IF NOT EXISTS <table>
 --   USE SCHEMA <table>
 -- LAKE_INTEGRATION stands for the storage integration of your account that may list and read the bucket:
@@ -74,7 +76,8 @@ pub(super) fn statements(schema: &TableSchema, place: &Place) -> Vec<Statement> 
     statements
 }
 
-/// What is loaded, markers last: a snapshot counts from its marker on.
+/// What is loaded, markers last: a snapshot counts from its marker on. Pipes keep no order among each other, so a marker may yet come before its rows
+/// ([`state`]).
 fn loads(layout: Layout) -> Vec<Load> {
     let mut loads = match layout {
         Layout::Lake(Stored::Parquet) => {
@@ -142,7 +145,9 @@ fn rows_table(load: &Load, columns: &[LakeColumn]) -> Statement {
             // The marker at a snapshot's end has no keys, and travels with Firehose's rows.
             let required = if column.nullable || !(is_lake || column.meaning.is_some()) { "" } else { " NOT NULL" };
             let comment = comment(column).map(|comment| format!(" COMMENT {}", text(&comment))).unwrap_or_default();
-            format!("  {} {}{required}{comment}", identifier(&column.name), data_type(column.kind))
+            let kind = data_type(column.kind);
+            let kind = if is_lake { kind } else { kind.replace("TIMESTAMP_LTZ", "TIMESTAMP_NTZ") };
+            format!("  {} {kind}{required}{comment}", identifier(&column.name))
         })
         .collect();
     if !is_lake {
@@ -175,7 +180,7 @@ fn changes_view(layout: Layout, columns: &[LakeColumn]) -> Option<Statement> {
             let delivered = match stored {
                 Stored::Ndjson => typed("delivered", "\nWHERE line:cdc_claim_check IS NULL AND line:cdc_op::VARCHAR <> 'SNAPSHOT_END'"),
                 Stored::Parquet => {
-                    let list = columns.iter().map(|column| format!("  {}", identifier(&column.name))).collect::<Vec<_>>();
+                    let list = columns.iter().map(|column| format!("  {}", from_delivered(column))).collect::<Vec<_>>();
                     format!("SELECT\n{}\nFROM delivered\nWHERE cdc_claim_check IS NULL AND cdc_op <> 'SNAPSHOT_END'", list.join(",\n"))
                 }
             };
@@ -190,12 +195,27 @@ fn from_line(column: &LakeColumn) -> String {
     let value = format!("line:{}", member(&column.name));
     match column.kind {
         // The text has no zone, and means UTC.
-        LakeType::TimestampMillis | LakeType::TimestampMicros => {
-            format!("TO_TIMESTAMP_LTZ({value}::VARCHAR || ' +00:00', 'YYYY-MM-DD HH24:MI:SS.FF TZH:TZM')")
-        }
+        LakeType::TimestampMillis | LakeType::TimestampMicros => from_utc(&format!("{value}::VARCHAR")),
         LakeType::TextList => value,
         kind => format!("{value}::{}", data_type(kind)),
     }
+}
+
+/// A column of what Firehose delivered as Parquet.
+fn from_delivered(column: &LakeColumn) -> String {
+    let name = identifier(&column.name);
+    match column.kind {
+        // Neither a cast to an instant nor one to text, which both follow the session's settings.
+        LakeType::TimestampMillis | LakeType::TimestampMicros => {
+            format!("{} AS {name}", from_utc(&format!("TO_VARCHAR({name}, 'YYYY-MM-DD HH24:MI:SS.FF')")))
+        }
+        _ => name,
+    }
+}
+
+/// The instant that a text without a zone means in UTC.
+fn from_utc(text: &str) -> String {
+    format!("TO_TIMESTAMP_LTZ({text} || ' +00:00', 'YYYY-MM-DD HH24:MI:SS.FF TZH:TZM')")
 }
 
 fn snapshots_view() -> Statement {

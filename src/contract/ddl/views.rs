@@ -7,19 +7,11 @@
 //! **Masking.** The silver views show a classified column as far as its classification is known to be harmless: `public` and `internal`, in any
 //! spelling of case, are shown as they are. Every other classification is masked, `PII` as well as `confidential`, `restricted` or a word of
 //! the owner's own: a word that nobody thought of must not publish what it protects. Of text the presence stays ([`MASK`]), of other types
-//! nothing, since every number is a possible value. Keys and old sides are masked like the rest, and `cdc_extra`, which may hold anything, is left out.
+//! nothing, since every number is a possible value. Keys and old sides are masked like the rest, JSON text as a whole, and `cdc_extra`, which may hold
+//! anything, is left out. Names of attributes are not masked: `cdc_changed` shows those that differ, whether or not they have a column.
 
-use super::{Layout, Place, Statement};
+use super::{LEFT_OUT, Layout, MASK, Place, Statement};
 use crate::contract::{LakeColumn, LakeType, OLD_PREFIX, TableSchema};
-
-/// What stands for a masked text.
-const MASK: &str = "***";
-
-/// Classifications that are shown.
-const SHOWN: [&str; 2] = ["public", "internal"];
-
-/// Metadata columns that tell of the lake's working rather than of the change; the silver views do without them.
-const INTERNAL: [&str; 5] = ["cdc_table", "cdc_shard", "cdc_snapshot_id", "cdc_extra", "old_cdc_extra"];
 
 /// The views, each after those that it needs.
 pub(super) fn statements(schema: &TableSchema, place: &Place) -> Vec<Statement> {
@@ -31,11 +23,6 @@ pub(super) fn statements(schema: &TableSchema, place: &Place) -> Vec<Statement> 
     views
 }
 
-/// Whether a column of that classification is masked in the silver views.
-fn is_masked(classification: Option<&str>) -> bool {
-    classification.is_some_and(|word| !SHOWN.iter().any(|shown| word.trim().eq_ignore_ascii_case(shown)))
-}
-
 /// What Firehose delivered, with the changes that did not fit into a record in the place of the pointers to them.
 fn changes(schema: &TableSchema) -> Statement {
     let columns: Vec<String> = schema.lake_columns().iter().map(|column| quoted(&column.name)).collect();
@@ -43,7 +30,8 @@ fn changes(schema: &TableSchema) -> Statement {
     let text = format!(
         "\
 -- Every change and every row of a snapshot that Firehose delivered. A change may be there more than once: Firehose delivers at least once.
--- Columns: those of the lake; dt and hr are the day and hour (UTC) of arrival, or of the change itself where it was too large for a record.
+-- Columns: those of the lake; dt and hr are the day and hour (UTC) in which the oldest record of the same object
+-- arrived, or those of the change itself where it was too large for a record.
 -- Source: delivered, claims.
 CREATE OR REPLACE VIEW changes AS
 SELECT
@@ -118,8 +106,9 @@ counted AS (
     WHERE cdc_layer >= (SELECT coalesce(max(cdc_layer), 0) FROM ranked WHERE whole)
 ),
 horizon AS (
-    -- What was before the whole snapshot does not count. One row, whose start is null without such a snapshot.
-    SELECT max(cdc_start) AS cdc_start, coalesce(CAST(CAST(max(cdc_start) AS date) AS varchar), '') AS cdc_day
+    -- What was before the whole snapshot does not count. One row, whose start is null without such a snapshot. Objects are looked for from the day
+    -- before on: what Firehose writes lies under the hour of the oldest record in the object, so a change of after midnight may lie under the day before.
+    SELECT max(cdc_start) AS cdc_start, coalesce(CAST(CAST(max(cdc_start) - INTERVAL '1' DAY AS date) AS varchar), '') AS cdc_day
     FROM ranked
     WHERE whole
 ),
@@ -175,21 +164,21 @@ FROM \"current\""
 
 /// The changes of the stream for analysts, each once.
 fn silver_changes(schema: &TableSchema, layout: Layout) -> Statement {
-    let columns = schema.lake_columns().into_iter().filter(|column| !INTERNAL.contains(&column.name.as_str()));
+    let columns = schema.lake_columns().into_iter().filter(|column| !LEFT_OUT.contains(&column.name.as_str()));
     let columns: Vec<String> = columns.map(|column| shown(&column)).chain(["dt", "hr"].map(str::to_owned)).collect();
     let columns = list(&columns);
     // Where partitions are by the time of the change, copies of a change share one, and a predicate on dt reaches the objects.
     let (copies, order, partition) = match layout {
         Layout::Lake(_) => ("dt, hr, cdc_event_id", "cdc_sequence", "of the change"),
-        Layout::Firehose(_) => ("cdc_event_id", "dt, hr", "of its first arrival"),
+        Layout::Firehose(_) => ("cdc_event_id", "dt, hr", "of the first arrival (of the oldest record in the object)"),
     };
     let text = format!(
         "\
 -- The history for analysts: a row for each change of an item, each once, typed by the contract, with classified columns masked. Rows of snapshots, which
 -- tell what an item was rather than that it changed, are not among them.
 -- Columns: which change it is (cdc_event_id), what was done (cdc_op: INSERT, MODIFY, REMOVE), the order of changes (cdc_sequence), when (cdc_time, UTC),
--- whether the item had expired (cdc_ttl_delete), the attributes that differ (cdc_changed), the key, the item's columns after the change, and before it
--- (old_); dt and hr are the day and hour (UTC) {partition}.
+-- whether the item had expired (cdc_ttl_delete), the names of the attributes that differ, masked columns' included
+-- (cdc_changed), the key, the item's columns after the change, and before it (old_); dt and hr are the day and hour (UTC) {partition}.
 -- Source: changes.
 CREATE OR REPLACE VIEW silver_changes AS
 SELECT
@@ -212,7 +201,7 @@ fn statement(name: &str, text: String) -> Statement {
 fn shown(column: &LakeColumn) -> String {
     let name = quoted(&column.name);
     match column.kind {
-        _ if !is_masked(column.classification.as_deref()) => name,
+        _ if !column.is_masked() => name,
         LakeType::Text => format!("CASE WHEN {name} IS NOT NULL THEN '{MASK}' END AS {name}"),
         // Null in the column's own type.
         _ => format!("nullif({name}, {name}) AS {name}"),

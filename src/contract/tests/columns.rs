@@ -119,6 +119,32 @@ fn maps_are_flattened_down_to_the_depth_and_deeper_ones_are_json() {
 }
 
 #[test]
+fn json_text_has_the_classification_of_what_is_inside_and_must_be_masked() {
+    let field = "{name: email, logicalType: string, classification: PII}";
+    let harmless = "{name: size, logicalType: string, classification: public}";
+    let list = |own: &str, items: &str| format!("{{name: v, logicalType: array{own}, items: {{{items}}}}}");
+    let map = |own: &str, fields: &str| format!("{{name: v, logicalType: object{own}, properties: [{fields}]}}");
+    let cases = [
+        (list("", "logicalType: string, classification: secret"), Some("secret")),
+        (list("", &format!("logicalType: object, properties: [{harmless}, {field}]")), Some("PII")),
+        (list("", &format!("logicalType: array, items: {{logicalType: object, properties: [{field}]}}")), Some("PII")),
+        (list("", &format!("logicalType: object, properties: [{harmless}]")), None),
+        (map("", field), Some("PII")),
+        (map(", classification: public", field), Some("PII")),
+        (map(", classification: secret", field), Some("secret")),
+        (map(", classification: internal", harmless), Some("internal")),
+        (map("", &map("", field).replace("name: v", "name: inner")), Some("PII")),
+        (map("", &list("", &format!("logicalType: object, properties: [{field}]")).replace("name: v", "name: inner")), Some("PII")),
+    ];
+    for (property, expected) in cases {
+        let text = document(&[&property]) + "customProperties: [{property: flattenDepth, value: 0}]\n";
+        let schema = parse(&text).unwrap_or_else(|errors| panic!("{errors}")).table_schema("t", None).unwrap();
+        let of_columns: Vec<_> = schema.columns.iter().map(|column| (column.kind, column.classification.as_deref())).collect();
+        assert_eq!(of_columns, [(ColumnType::Json, expected)], "{property}");
+    }
+}
+
+#[test]
 fn another_name_with_a_physical_name_settles_a_clash() {
     let properties = columns(&["{name: shipTo, logicalType: string}", "{name: ship_to_2, physicalName: ship_to, logicalType: string}"]);
     let names: Vec<_> = properties.iter().map(|(name, path, ..)| (name.as_str(), path.as_str())).collect();

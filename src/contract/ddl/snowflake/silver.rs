@@ -5,25 +5,22 @@
 
 use super::words::identifier;
 use super::{Statement, data_type, state, statement};
+use crate::contract::ddl::{LEFT_OUT, MASK};
 use crate::contract::{LakeColumn, LakeType, TableSchema};
-
-/// Classifications that are shown. Every other word is masked: one that nobody thought of must not publish what it protects.
-const SHOWN: [&str; 2] = ["public", "internal"];
-/// Stands for a text that there is.
-const MASK: &str = "'***'";
-
-/// What tells of the lake's working, or may hold anything.
-const LEFT_OUT: [&str; 5] = ["cdc_table", "cdc_shard", "cdc_snapshot_id", "cdc_extra", "old_cdc_extra"];
 
 pub(super) fn statements(schema: &TableSchema, columns: &[LakeColumn]) -> Vec<Statement> {
     let current = select(&state::columns(schema, columns), "current_items", "");
     let all: Vec<_> = columns.iter().collect();
     // A file that is loaded twice, and Firehose, bring copies of a change.
-    let once = "\nQUALIFY ROW_NUMBER() OVER (PARTITION BY cdc_event_id ORDER BY cdc_time) = 1";
+    let once = "\nWHERE cdc_snapshot_id IS NULL\nQUALIFY ROW_NUMBER() OVER (PARTITION BY cdc_event_id ORDER BY cdc_time) = 1";
     let changes = select(&all, &identifier("changes"), once);
     vec![
         view("silver_current", "The items, classified columns masked: whether there is a text is kept, the text is not.", &current),
-        view("silver_changes", "Every change once, masked likewise.", &changes),
+        view(
+            "silver_changes",
+            "Every change of the stream once, masked likewise; not the rows of snapshots. cdc_changed shows names of attributes.",
+            &changes,
+        ),
     ]
 }
 
@@ -39,11 +36,9 @@ fn select(columns: &[&LakeColumn], from: &str, rest: &str) -> String {
 
 fn masked(column: &LakeColumn) -> String {
     let name = identifier(&column.name);
-    let shown = |class: &str| SHOWN.iter().any(|shown| class.trim().eq_ignore_ascii_case(shown));
-    match (&column.classification, column.kind) {
-        (None, _) => name,
-        (Some(class), _) if shown(class) => name,
-        (Some(_), LakeType::Text) => format!("CASE WHEN {name} IS NOT NULL THEN {MASK} END AS {name}"),
-        (Some(_), kind) => format!("CAST(NULL AS {}) AS {name}", data_type(kind)),
+    match column.kind {
+        _ if !column.is_masked() => name,
+        LakeType::Text => format!("CASE WHEN {name} IS NOT NULL THEN '{MASK}' END AS {name}"),
+        kind => format!("CAST(NULL AS {}) AS {name}", data_type(kind)),
     }
 }

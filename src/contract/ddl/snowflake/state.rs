@@ -4,6 +4,9 @@
 //! that row was: a late change with a lower sequence is one candidate more, which loses, and a repeated one is no other candidate. So the order of
 //! files does not matter, the statement may be repeated at any time, and no tombstones are needed. When a snapshot completes, every key is asked: what
 //! is not in it, and was not changed since its start, is no longer there.
+//!
+//! A marker that is loaded before all rows of its snapshot hides the items whose rows are still to come: they are gone until these are loaded, and back
+//! with the task's next run. That lasts as long as a pipe lags behind another, and where Firehose writes the lake as long as Firehose may deliver later.
 
 use super::words::identifier;
 use super::{Statement, data_type, statement};
@@ -79,7 +82,8 @@ fn task(schema: &TableSchema, columns: &[&LakeColumn]) -> Statement {
     let text = format!(
         "-- Asks of each key that anything arrived of what all its rows say, and makes the item's row so. It never compares with what the row was:\n\
          -- a late change loses against the later one that is there, a repeated one changes nothing, whatever the order of files.\n\
-         -- When a snapshot completes, every key is asked, so that items which it does not have go.\n\
+         -- When a snapshot completes, every key is asked, so that items which it does not have go. So do those whose rows are loaded after the marker,\n\
+         -- until they are.\n\
          CREATE TASK IF NOT EXISTS {TASK}\n  \
            SCHEDULE = '1 MINUTE'\n  \
            USER_TASK_MANAGED_INITIAL_WAREHOUSE_SIZE = 'XSMALL'\n  \

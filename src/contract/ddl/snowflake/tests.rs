@@ -102,6 +102,18 @@ fn what_firehose_delivered_is_neither_pointer_nor_marker_and_the_claims_are_whol
 }
 
 #[test]
+fn times_that_firehose_writes_without_a_zone_are_utc_whatever_the_sessions_zone() {
+    let layout = Layout::Firehose(Stored::Parquet);
+    let table = text(layout, "delivered");
+    assert!(table.contains("  cdc_time TIMESTAMP_NTZ(3) NOT NULL") && !table.contains("TIMESTAMP_LTZ"), "{table}");
+    let view = text(layout, "changes");
+    let utc = "  TO_TIMESTAMP_LTZ(TO_VARCHAR(cdc_time, 'YYYY-MM-DD HH24:MI:SS.FF') || ' +00:00', \
+               'YYYY-MM-DD HH24:MI:SS.FF TZH:TZM') AS cdc_time,\n";
+    assert!(view.contains(utc), "{view}");
+    assert!(text(PARQUET, "changes").contains("  cdc_time TIMESTAMP_LTZ(3) NOT NULL"));
+}
+
+#[test]
 fn classified_values_are_not_in_silver() {
     for name in ["silver_current", "silver_changes"] {
         let view = text(PARQUET, name);
@@ -110,6 +122,7 @@ fn classified_values_are_not_in_silver() {
         assert!(view.contains("  CAST(NULL AS NUMBER(19, 0)) AS born,\n"), "{view}");
         assert!(!view.contains("cdc_extra"), "{view}");
     }
+    assert!(text(PARQUET, "silver_changes").contains("FROM \"CHANGES\"\nWHERE cdc_snapshot_id IS NULL\nQUALIFY"));
     assert!(text(PARQUET, "silver_changes").contains("CASE WHEN old_email IS NOT NULL THEN '***' END AS old_email"));
 }
 
