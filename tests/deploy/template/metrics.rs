@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::rules::Resources;
 
 /// The namespace that the service's configuration gives its metrics.
-const NAMESPACE: &str = "headwater";
+const NAMESPACE: &str = "headwater/orders";
 
 /// Metrics of AWS's services, each with its dimension and the statistics that mean something.
 const OF_AWS: &[(&str, &str, &str, &[&str])] = &[
