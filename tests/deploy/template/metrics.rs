@@ -13,6 +13,7 @@ const OF_AWS: &[(&str, &str, &str, &[&str])] = &[
     ("AWS/Kinesis", "IncomingRecords", "StreamName", &["Sum"]),
     ("AWS/Kinesis", "WriteProvisionedThroughputExceeded", "StreamName", &["Sum"]),
     ("AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds", "StreamName", &["Maximum"]),
+    ("AWS/Firehose", "DataReadFromKinesisStream.Records", "DeliveryStreamName", &["Sum"]),
     ("AWS/Firehose", "DeliveryToS3.DataFreshness", "DeliveryStreamName", &["Maximum"]),
     ("AWS/Firehose", "DeliveryToS3.Records", "DeliveryStreamName", &["Sum"]),
     ("AWS/Firehose", "FailedConversion.Records", "DeliveryStreamName", &["Sum"]),
