@@ -32,7 +32,7 @@ const CREATED: &str = "CREATE_COMPLETE";
 
 /// Everything that is there only when it is asked for.
 const OPTIONS: [(&str, &str); 3] =
-    [("SnapshotSchedule", "rate(7 days)"), ("CrawlerSchedule", "cron(0 3 * * ? *)"), ("AlarmEmail", "orders@example.com")];
+    [("SnapshotSchedule", "cron(0 2 ? * SUN *)"), ("CrawlerSchedule", "cron(0 3 * * ? *)"), ("AlarmEmail", "orders@example.com")];
 
 /// Resource types that the stand-in's CloudFormation does not know.
 const UNKNOWN_TYPES: [&str; 2] = ["AWS::Athena::NamedQuery", "AWS::Glue::Classifier"];

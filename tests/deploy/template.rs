@@ -33,7 +33,7 @@ const EVERYTHING: &[(&str, &str)] = &[
     ("OnGap", "stop"),
     ("SecurityGroupId", "sg-1"),
     ("SnapshotReadUnits", "50"),
-    ("SnapshotSchedule", "rate(7 days)"),
+    ("SnapshotSchedule", "cron(0 2 ? * SUN *)"),
     ("StreamStart", "2026-11-21T03:00:00Z"),
     ("TaskCount", "0"),
     ("TaskSize", "4096-8192"),
