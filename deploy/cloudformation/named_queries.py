@@ -3,6 +3,8 @@
 
     python3 deploy/cloudformation/named_queries.py            rewrites headwater.yaml
     python3 deploy/cloudformation/named_queries.py --check    says whether it would change it (exit code 1)
+    python3 deploy/cloudformation/named_queries.py --declared LAKE.sql FIREHOSE.sql
+                                                              first makes files of deploy/athena of what `headwater contract ddl` printed
 
 Athena runs one statement at a time, so each statement of a file becomes a query of its own. Views come in an order in which each finds those that it
 needs, and their names begin with their number. Tables are not among them: the template declares those itself. Views of files called ..._firehose.sql
@@ -107,12 +109,33 @@ def blocks(sql):
     return "".join(query.block(numbers.get(query.view)) for query in views + analyses)
 
 
+def declare(sql, lake, firehose):
+    """What `headwater contract ddl --dialect athena` printed for each layout, in the files of `sql` that are about no table in particular."""
+    files = {"current": "current.sql", "silver_current": "silver.sql", "silver_changes": "silver.sql"}
+    # The other views are the same for both layouts.
+    of_firehose = {"current": None, "silver_current": None, "silver_changes": "silver_firehose.sql"}
+    texts = {}
+    for path, names, rest in [(lake, files, "tables.sql"), (firehose, of_firehose, "tables_firehose.sql")]:
+        for text in statements(path):
+            if name := names.get(Query(text).view, rest):
+                texts.setdefault(name, []).append(f"{text};\n")
+    if "`delivered`" in lake.read_text(encoding="utf-8") or set(texts) != {*files.values(), "silver_firehose.sql", "tables.sql", "tables_firehose.sql"}:
+        sys.exit(f"{lake} and {firehose}: what `headwater contract ddl --dialect athena` prints is expected, by layout lake and by layout firehose")
+    for name, parts in texts.items():
+        (sql / name).write_text("\n".join(parts), encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 when the template is not up to date")
     parser.add_argument("--template", type=pathlib.Path, default=HERE / "headwater.yaml")
     parser.add_argument("--sql", type=pathlib.Path, default=HERE.parent / "athena", help="the folder of the statements")
+    parser.add_argument("--declared", nargs=2, type=pathlib.Path, metavar=("LAKE", "FIREHOSE"), help="first make files of --sql of these two")
     arguments = parser.parse_args()
+    if arguments.declared and arguments.check:
+        parser.error("--check changes nothing, --declared writes files")
+    if arguments.declared:
+        declare(arguments.sql, *arguments.declared)
     old = arguments.template.read_text(encoding="utf-8")
     if old.count(BEGIN) != 1 or old.count(END) != 1:
         sys.exit(f"{arguments.template}: one line '{BEGIN.strip()}' and one line '{END.strip()}' are expected")

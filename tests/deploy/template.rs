@@ -33,7 +33,7 @@ const EVERYTHING: &[(&str, &str)] = &[
     ("OnGap", "stop"),
     ("SecurityGroupId", "sg-1"),
     ("SnapshotReadUnits", "50"),
-    ("SnapshotSchedule", "rate(7 days)"),
+    ("SnapshotSchedule", "cron(0 2 ? * SUN *)"),
     ("StreamStart", "2026-11-21T03:00:00Z"),
     ("TaskCount", "0"),
     ("TaskSize", "4096-8192"),
@@ -260,7 +260,7 @@ fn the_service_is_configured_for_its_route() {
         assert_eq!((settings.lake.location, settings.lake.format), (lake, lake::Format::Parquet), "{name}");
         assert_eq!(settings.lake.max_age, Duration::from_mins(3), "{name}");
         assert!(!settings.lease.create_table, "{name}: the role may not create tables");
-        assert_eq!(settings.health.emf_namespace.as_deref(), Some("headwater"), "{name}: alarms look there");
+        assert_eq!(settings.health.emf_namespace.as_deref(), Some("headwater/orders"), "{name}: alarms look there");
         assert_eq!(settings.notify.sns_topic_arn.as_deref(), Some("arn:aws:sns:eu-central-1:111122223333:Topic"), "{name}");
         let stop = container(&stack)["StopTimeout"].as_u64().unwrap();
         assert!(settings.shutdown_deadline + Duration::from_secs(10) <= Duration::from_secs(stop), "{name}: killed while it shuts down");

@@ -6,13 +6,14 @@ use serde_json::Value;
 use super::rules::Resources;
 
 /// The namespace that the service's configuration gives its metrics.
-const NAMESPACE: &str = "headwater";
+const NAMESPACE: &str = "headwater/orders";
 
 /// Metrics of AWS's services, each with its dimension and the statistics that mean something.
 const OF_AWS: &[(&str, &str, &str, &[&str])] = &[
     ("AWS/Kinesis", "IncomingRecords", "StreamName", &["Sum"]),
     ("AWS/Kinesis", "WriteProvisionedThroughputExceeded", "StreamName", &["Sum"]),
     ("AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds", "StreamName", &["Maximum"]),
+    ("AWS/Firehose", "DataReadFromKinesisStream.Records", "DeliveryStreamName", &["Sum"]),
     ("AWS/Firehose", "DeliveryToS3.DataFreshness", "DeliveryStreamName", &["Maximum"]),
     ("AWS/Firehose", "DeliveryToS3.Records", "DeliveryStreamName", &["Sum"]),
     ("AWS/Firehose", "FailedConversion.Records", "DeliveryStreamName", &["Sum"]),
