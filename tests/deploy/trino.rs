@@ -137,20 +137,21 @@ impl Engine {
     }
 
     /// Writes what `from` delivered as Parquet, as record format conversion does: each column may be null, times are of 96 bits, and the folders are those
-    /// of Firehose. It is Trino that writes, so this is an imitation.
+    /// of Firehose, one a month. It is Trino that writes, so this is an imitation.
     async fn convert(&self, from: &str, bucket: &str) {
         self.trino.run("none", "CREATE SCHEMA conversion").await;
-        let partitions = self.rows(from, "SELECT DISTINCT dt, hr FROM delivered").await;
+        let months = self.rows(from, "SELECT DISTINCT substr(dt, 1, 7) AS month FROM delivered").await;
         let described = self.rows(from, "DESCRIBE delivered").await;
         let columns: Vec<String> =
             described.iter().filter_map(|row| row["Column"].clone()).filter(|name| name != "dt" && name != "hr").collect();
         let columns: String = columns.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        for partition in partitions {
-            let [dt, hr] = ["dt", "hr"].map(|column| partition[column].clone().unwrap());
-            let name = format!("hour_{}_{hr}", dt.replace('-', "_"));
+        for month in months {
+            let month = month["month"].clone().unwrap();
+            let name = format!("in_{}", month.replace('-', "_"));
             let statement = format!(
-                "CREATE TABLE conversion.{name} WITH (external_location = 's3://{bucket}/{TABLE}/firehose/dt={dt}/hr={hr}', format = 'PARQUET') \
-                 AS SELECT {columns} FROM delivered WHERE dt = '{dt}' AND hr = '{hr}'"
+                "CREATE TABLE conversion.{name} \
+                 WITH (external_location = 's3://{bucket}/{TABLE}/firehose/dt={month}-28/hr=23', format = 'PARQUET') \
+                 AS SELECT {columns} FROM delivered WHERE substr(dt, 1, 7) = '{month}'"
             );
             self.trino.run(from, &statement).await;
         }
