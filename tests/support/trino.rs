@@ -25,6 +25,8 @@ const NEEDS: &str = "Trino comes from Maven Central: Java 17 to 21 with its comp
                      (apt-get install openjdk-17-jdk-headless maven).";
 /// Starting takes a quarter of a minute on an idle machine.
 const START: Duration = Duration::from_mins(10);
+/// For one answer: the server says within seconds that a statement goes on.
+const ANSWER: Duration = Duration::from_mins(5);
 /// A port may be taken between being chosen and being used.
 const ATTEMPTS: usize = 3;
 
@@ -90,7 +92,8 @@ impl Trino {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start java: {error}. {NEEDS}"));
         let watchdog = watchdog(server.id().unwrap());
-        let mut this = Self { url: format!("http://127.0.0.1:{port}"), client: reqwest::Client::new(), server, watchdog, home };
+        let client = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
+        let mut this = Self { url: format!("http://127.0.0.1:{port}"), client, server, watchdog, home };
         let mut ended = false;
         wait_until(START, "Trino answers or ends", async || {
             ended = this.server.try_wait().unwrap().is_some();
