@@ -239,11 +239,6 @@ impl Shop {
         self.now += 60;
     }
 
-    /// How many rows its snapshots have.
-    pub(super) fn rows_of_snapshots(&self) -> u64 {
-        self.snapshots.iter().map(|snapshot| snapshot.marker.rows).sum()
-    }
-
     /// Writes the lake as headwater does, its objects in these formats by turns, and snapshots in the first of them.
     pub(super) async fn write(&self, folder: &Path, formats: &[Format]) {
         let schema = Arc::new(schema());
