@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Child;
 
@@ -214,7 +215,9 @@ async fn hive(s3: &SdkConfig, bucket: &str) -> String {
 
 /// The folder with the server's jars and those of its connector.
 fn program() -> PathBuf {
-    tools::provide(&format!("trino-{VERSION}"), |home| {
+    // What the POM gathers is in the name: another POM fills another folder.
+    let pom = Sha256::digest(fs::read(POM).unwrap());
+    tools::provide(&format!("trino-{VERSION}-{:02x}{:02x}{:02x}{:02x}", pom[0], pom[1], pom[2], pom[3]), |home| {
         // Maven's own copies are of no use afterwards.
         let copies = tempfile::tempdir().unwrap();
         let mut maven = Command::new("mvn");
