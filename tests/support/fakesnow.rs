@@ -5,13 +5,8 @@ use std::process::Command;
 
 use super::tools;
 
-const PACKAGES: [&str; 5] = [
-    "fakesnow==0.11.22",
-    "duckdb==1.5.6",
-    "snowflake-connector-python==3.18.1",
-    "sqlglot==30.22.0",
-    "sqlfluff==4.5.0",
-];
+const PACKAGES: [&str; 5] =
+    ["fakesnow==0.11.22", "duckdb==1.5.6", "snowflake-connector-python==3.18.1", "sqlglot==30.22.0", "sqlfluff==4.5.0"];
 const NEEDS: &str = "fakesnow and sqlfluff come from PyPI: python3 (3.10 or later) with venv and access to PyPI are needed \
     (apt-get install python3-venv).";
 
