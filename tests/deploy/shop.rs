@@ -119,6 +119,11 @@ pub(super) struct Shop {
 impl Shop {
     /// Some hours of business in each of three months, with everything that may happen to a lake.
     pub(super) fn open(seed: u64) -> Self {
+        Self::trading(seed, 12)
+    }
+
+    /// The same with this many hours of business in each of three parts, which are months when there are many.
+    pub(super) fn trading(seed: u64, hours: u32) -> Self {
         let mut shop = Self {
             rng: Rng::with_seed(seed),
             now: BEGINNING,
@@ -127,16 +132,16 @@ impl Shop {
             changes: Vec::new(),
             snapshots: Vec::new(),
         };
-        shop.trade(12);
+        shop.trade(hours);
         shop.lose();
         shop.now += HOUR;
         let all = shop.heard_of();
         shop.snapshot("s-whole", true, &all);
-        shop.trade(12);
+        shop.trade(hours);
         let lost = shop.lose();
         shop.now += HOUR;
         shop.snapshot("s-part", false, &lost);
-        shop.trade(12);
+        shop.trade(hours);
         shop
     }
 
@@ -232,11 +237,6 @@ impl Shop {
         let marker = Marker { snapshot_id: id.into(), table: TABLE.into(), started_at, completed_at, rows: rows.len() as u64, whole };
         self.snapshots.push(Snapshot { marker, rows });
         self.now += 60;
-    }
-
-    /// How many rows its snapshots have.
-    pub(super) fn rows_of_snapshots(&self) -> u64 {
-        self.snapshots.iter().map(|snapshot| snapshot.marker.rows).sum()
     }
 
     /// Writes the lake as headwater does, its objects in these formats by turns, and snapshots in the first of them.

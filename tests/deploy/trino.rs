@@ -4,8 +4,10 @@ mod rows;
 mod service;
 mod tables;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headwater::contract::ddl::{self, Dialect, Layout, Place, Stored};
 use headwater::lake::Format;
@@ -31,8 +33,27 @@ const NAMES: [&str; 10] = [
     "order_status_funnel",
     "price_changes",
 ];
+/// Views that headwater has of its own: the file's `current` is another statement.
+const OWN: [&str; 3] = ["changes", "snapshots", "current"];
 /// Counts rows as they landed, so it tells of copies.
 const COPIES: &str = "analyses/copies.sql";
+/// The hours of business before, between and after snapshots: Trino takes its time for each partition.
+const HOURS: u32 = 5;
+/// How many processes of headwater run at a time.
+const AT_ONCE: usize = 2;
+
+/// What `headwater query` is asked about a lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    /// A view that it has of its own.
+    Own(&'static str),
+    /// A view or a table after the files.
+    Name(&'static str),
+    Analysis(&'static str),
+}
+
+/// What `headwater query` gives of a lake. A process takes seconds, so each question is asked once, however often Trino's answer is compared.
+type Answers = BTreeMap<Question, Vec<Row>>;
 
 /// A Trino over the buckets below a folder.
 struct Engine {
@@ -93,32 +114,32 @@ impl Engine {
         self.rows(schema, &statements[0]).await
     }
 
-    /// Compares everything that the lake in a bucket gives in both engines.
-    async fn equals_headwater(&self, schema: &str, bucket: &str) {
-        let lake = self.buckets.path().join(bucket);
-        let own = ["changes", "snapshots", "current"];
+    /// Has `headwater query` answer everything about the lake in a bucket, beside what Trino does meanwhile.
+    fn ask(&self, bucket: &str) -> tokio::task::JoinHandle<Answers> {
+        let lake = self.bucket(bucket);
+        tokio::task::spawn_blocking(move || ask(&lake))
+    }
+
+    /// Compares everything that a lake gives in both engines.
+    async fn equals_headwater(&self, schema: &str, expected: &Answers) {
         for name in NAMES {
-            let query = format!("SELECT * FROM \"{name}\"");
-            let found = self.rows(schema, &query).await;
-            // Those of its own first: the file's `current` is another statement than the view that headwater has.
-            if own.contains(&name) {
-                assert_equal(&format!("{name} of {schema}"), false, found.clone(), headwater(&lake, &[], Some(&query)));
+            let found = self.rows(schema, &all(name)).await;
+            if OWN.contains(&name) {
+                assert_equal(&format!("{name} of {schema}"), false, found.clone(), expected[&Question::Own(name)].clone());
             }
-            assert_equal(&format!("{name} of {schema}, by the files"), false, found, headwater(&lake, &VIEWS, Some(&query)));
+            assert_equal(&format!("{name} of {schema}, by the files"), false, found, expected[&Question::Name(name)].clone());
         }
         for file in ANALYSES {
-            let expected = headwater(&lake, &[&VIEWS[..], &[file]].concat(), None);
+            let expected = expected[&Question::Analysis(file)].clone();
             assert_equal(&format!("{file} of {schema}"), true, self.analysis(schema, file).await, expected);
         }
     }
 
     /// Compares what Firehose's layout gives with what `headwater query` gives of the same changes in the lake's own layout. Only where rows arrived, and how
     /// often, differs.
-    async fn firehose_equals_headwater(&self, schema: &str, bucket: &str) {
-        let lake = self.buckets.path().join(bucket);
+    async fn firehose_equals_headwater(&self, schema: &str, expected: &Answers) {
         for name in NAMES {
-            let query = format!("SELECT * FROM \"{name}\"");
-            let (found, expected) = (self.rows(schema, &query).await, headwater(&lake, &VIEWS, Some(&query)));
+            let (found, expected) = (self.rows(schema, &all(name)).await, expected[&Question::Name(name)].clone());
             let arrival: &[&str] = if ["changes", "silver_changes"].contains(&name) { &["dt", "hr"] } else { &[] };
             let (mut found, expected) = (without(found, arrival), without(expected, arrival));
             if name == "changes" {
@@ -130,31 +151,65 @@ impl Engine {
         }
         for file in ANALYSES {
             if file != COPIES {
-                let expected = headwater(&lake, &[&VIEWS[..], &[file]].concat(), None);
+                let expected = expected[&Question::Analysis(file)].clone();
                 assert_equal(&format!("{file} of {schema}"), true, self.analysis(schema, file).await, expected);
             }
         }
     }
 
     /// Writes what `from` delivered as Parquet, as record format conversion does: each column may be null, times are of 96 bits, and the folders are those
-    /// of Firehose. It is Trino that writes, so this is an imitation.
+    /// of Firehose, one a month. It is Trino that writes, so this is an imitation.
     async fn convert(&self, from: &str, bucket: &str) {
         self.trino.run("none", "CREATE SCHEMA conversion").await;
-        let partitions = self.rows(from, "SELECT DISTINCT dt, hr FROM delivered").await;
+        let months = self.rows(from, "SELECT DISTINCT substr(dt, 1, 7) AS month FROM delivered").await;
         let described = self.rows(from, "DESCRIBE delivered").await;
         let columns: Vec<String> =
             described.iter().filter_map(|row| row["Column"].clone()).filter(|name| name != "dt" && name != "hr").collect();
         let columns: String = columns.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        for partition in partitions {
-            let [dt, hr] = ["dt", "hr"].map(|column| partition[column].clone().unwrap());
-            let name = format!("hour_{}_{hr}", dt.replace('-', "_"));
+        for month in months {
+            let month = month["month"].clone().unwrap();
+            let name = format!("in_{}", month.replace('-', "_"));
             let statement = format!(
-                "CREATE TABLE conversion.{name} WITH (external_location = 's3://{bucket}/{TABLE}/firehose/dt={dt}/hr={hr}', format = 'PARQUET') \
-                 AS SELECT {columns} FROM delivered WHERE dt = '{dt}' AND hr = '{hr}'"
+                "CREATE TABLE conversion.{name} \
+                 WITH (external_location = 's3://{bucket}/{TABLE}/firehose/dt={month}-28/hr=23', format = 'PARQUET') \
+                 AS SELECT {columns} FROM delivered WHERE substr(dt, 1, 7) = '{month}'"
             );
             self.trino.run(from, &statement).await;
         }
     }
+}
+
+/// Asks everything about a lake.
+fn ask(lake: &Path) -> Answers {
+    let names = OWN.into_iter().map(Question::Own).chain(NAMES.into_iter().map(Question::Name));
+    let questions: Vec<Question> = names.chain(ANALYSES.into_iter().map(Question::Analysis)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut answers = Vec::new();
+        while let Some(question) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
+            answers.push((*question, question.ask(lake)));
+        }
+        answers
+    };
+    std::thread::scope(|scope| {
+        let workers = [(); AT_ONCE].map(|()| scope.spawn(work));
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    })
+}
+
+impl Question {
+    fn ask(self, lake: &Path) -> Vec<Row> {
+        match self {
+            Self::Own(name) => headwater(lake, &[], Some(&all(name))),
+            Self::Name(name) => headwater(lake, &VIEWS, Some(&all(name))),
+            Self::Analysis(file) => headwater(lake, &[&VIEWS[..], &[file]].concat(), None),
+        }
+    }
+}
+
+/// The query for all rows of a table or view.
+fn all(name: &str) -> String {
+    format!("SELECT * FROM \"{name}\"")
 }
 
 /// What `headwater query` gives after the files.
@@ -192,32 +247,37 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// One Trino for all lakes: two servers side by side would need twice the memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "heavy: gathers a Trino of 270 MB on first use, and runs it"]
-async fn every_file_gives_the_same_rows_on_trino_over_lakes_of_the_service() {
+async fn every_file_gives_the_same_rows_on_trino_over_lakes_of_the_service_and_over_what_firehose_delivered() {
     let engine = Engine::start().await;
+    lakes_of_the_service(&engine).await;
+    months_of_orders_and_what_firehose_delivered_of_them(&engine).await;
+}
+
+async fn lakes_of_the_service(engine: &Engine) {
     service::write_lakes(engine.buckets.path(), &["parquet", "ndjson"]).await;
     for (format, stored) in [("parquet", Stored::Parquet), ("ndjson", Stored::Ndjson)] {
+        let answers = engine.ask(format);
         let projected = Partitions::Projected { first_day: first_day(&engine.bucket(format)) };
         engine.declare(format, format, Layout::Lake(stored), &projected).await;
-        engine.equals_headwater(format, format).await;
+        engine.equals_headwater(format, &answers.await.unwrap()).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "heavy: gathers a Trino of 270 MB on first use, and runs it"]
-async fn every_file_gives_the_same_rows_on_trino_over_months_of_orders_and_over_what_firehose_delivered_of_them() {
-    let engine = Engine::start().await;
-    let shop = Shop::open(5);
+async fn months_of_orders_and_what_firehose_delivered_of_them(engine: &Engine) {
+    let shop = Shop::trading(5, HOURS);
     let lake = engine.bucket("shop");
     shop.write(&lake, &[Format::Parquet]).await;
-    engine.declare("shop", "shop", Layout::Lake(Stored::Parquet), &Partitions::Registered).await;
-    engine.equals_headwater("shop", "shop").await;
-
     let delivered = shop.write_firehose(&lake);
     assert!(delivered.copies > 0 && delivered.claims > 0 && delivered.markers > 0, "{delivered:?}");
+    let answers = engine.ask("shop");
+    engine.declare("shop", "shop", Layout::Lake(Stored::Parquet), &Partitions::Registered).await;
     engine.declare("delivered", "shop", Layout::Firehose(Stored::Ndjson), &Partitions::Registered).await;
-    engine.firehose_equals_headwater("delivered", "shop").await;
+    let answers = answers.await.unwrap();
+    engine.equals_headwater("shop", &answers).await;
+    engine.firehose_equals_headwater("delivered", &answers).await;
 
     let converted = engine.bucket("converted");
     for folder in ["claims", "snapshots"] {
@@ -225,5 +285,5 @@ async fn every_file_gives_the_same_rows_on_trino_over_months_of_orders_and_over_
     }
     engine.convert("delivered", "converted").await;
     engine.declare("converted", "converted", Layout::Firehose(Stored::Parquet), &Partitions::Registered).await;
-    engine.firehose_equals_headwater("converted", "shop").await;
+    engine.firehose_equals_headwater("converted", &answers).await;
 }

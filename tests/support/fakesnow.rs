@@ -5,9 +5,8 @@ use std::process::Command;
 
 use super::tools;
 
-/// fakesnow's version names the folder: the others go with it.
-const VERSION: &str = "0.11.22";
-const PACKAGES: [&str; 4] = ["duckdb==1.5.6", "snowflake-connector-python==3.18.1", "sqlglot==30.22.0", "sqlfluff==4.5.0"];
+const PACKAGES: [&str; 5] =
+    ["fakesnow==0.11.22", "duckdb==1.5.6", "snowflake-connector-python==3.18.1", "sqlglot==30.22.0", "sqlfluff==4.5.0"];
 const NEEDS: &str = "fakesnow and sqlfluff come from PyPI: python3 (3.10 or later) with venv and access to PyPI are needed \
     (apt-get install python3-venv).";
 
@@ -30,10 +29,10 @@ fn command(script: &str, arguments: &[&Path]) -> Command {
 
 /// A Python that has them.
 fn python() -> PathBuf {
-    let home = tools::provide(&format!("fakesnow-{VERSION}"), |home| {
+    let home = tools::provide(&PACKAGES.join("-").replace("==", "-"), |home| {
         tools::output(Command::new("python3").args(["-m", "venv"]).arg(home), NEEDS);
         let mut pip = Command::new(home.join("bin/python"));
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("fakesnow=={VERSION}")]).args(PACKAGES);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
         tools::output(&mut pip, NEEDS);
     });
     home.join("bin/python")

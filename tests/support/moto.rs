@@ -83,7 +83,7 @@ impl Moto {
 
 /// The server's program.
 fn program() -> PathBuf {
-    let home = tools::provide(&format!("moto-{VERSION}"), |home| {
+    let home = tools::provide(&format!("moto-{VERSION}-{}", SERVER.join("-").replace("==", "-")), |home| {
         tools::output(Command::new("python3").args(["-m", "venv"]).arg(home), NEEDS);
         let mut pip = Command::new(home.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("moto[dynamodb,s3]=={VERSION}")]).args(SERVER);

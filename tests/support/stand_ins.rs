@@ -149,7 +149,7 @@ impl Drop for StandIns {
 
 /// A process that waits until its standard input is closed, and then kills the group. In a group of its own, so that ctrl-c does not end it
 /// with the tests.
-pub(super) fn watchdog(group: u32) -> process::Child {
+pub(crate) fn watchdog(group: u32) -> process::Child {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("cat; kill -s KILL -- -{group}")]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0).spawn().unwrap_or_else(|error| panic!("start sh: {error}"))

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::process::Child;
 
@@ -25,6 +26,8 @@ const NEEDS: &str = "Trino comes from Maven Central: Java 17 to 21 with its comp
                      (apt-get install openjdk-17-jdk-headless maven).";
 /// Starting takes a quarter of a minute on an idle machine.
 const START: Duration = Duration::from_mins(10);
+/// For one answer: the server says within seconds that a statement goes on.
+const ANSWER: Duration = Duration::from_mins(5);
 /// A port may be taken between being chosen and being used.
 const ATTEMPTS: usize = 3;
 
@@ -90,7 +93,8 @@ impl Trino {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start java: {error}. {NEEDS}"));
         let watchdog = watchdog(server.id().unwrap());
-        let mut this = Self { url: format!("http://127.0.0.1:{port}"), client: reqwest::Client::new(), server, watchdog, home };
+        let client = reqwest::Client::builder().timeout(ANSWER).build().unwrap();
+        let mut this = Self { url: format!("http://127.0.0.1:{port}"), client, server, watchdog, home };
         let mut ended = false;
         wait_until(START, "Trino answers or ends", async || {
             ended = this.server.try_wait().unwrap().is_some();
@@ -211,7 +215,9 @@ async fn hive(s3: &SdkConfig, bucket: &str) -> String {
 
 /// The folder with the server's jars and those of its connector.
 fn program() -> PathBuf {
-    tools::provide(&format!("trino-{VERSION}"), |home| {
+    // What the POM gathers is in the name: another POM fills another folder.
+    let pom = Sha256::digest(fs::read(POM).unwrap());
+    tools::provide(&format!("trino-{VERSION}-{:02x}{:02x}{:02x}{:02x}", pom[0], pom[1], pom[2], pom[3]), |home| {
         // Maven's own copies are of no use afterwards.
         let copies = tempfile::tempdir().unwrap();
         let mut maven = Command::new("mvn");

@@ -1,14 +1,16 @@
 //! Waiting for a condition: no test sleeps for a fixed time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Waits until `condition` holds, and panics with `what` when it does not hold within `deadline`.
+/// Waits until `condition` holds, and panics with `what` when it does not hold within `deadline`, even if it does not answer.
 pub(crate) async fn wait_until(deadline: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !condition().await {
-        assert!(started.elapsed() < deadline, "waited {deadline:?} in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(deadline, waiting).await;
+    assert!(waited.is_ok(), "waited {deadline:?} in vain until {what}");
 }
 
 #[cfg(test)]
@@ -30,5 +32,11 @@ mod tests {
     #[should_panic(expected = "in vain until the impossible happens")]
     async fn waiting_ends_at_the_deadline() {
         wait_until(Duration::from_millis(60), "the impossible happens", async || false).await;
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "in vain until an answer")]
+    async fn waiting_ends_at_the_deadline_without_any_answer() {
+        wait_until(Duration::from_millis(60), "an answer", async || std::future::pending().await).await;
     }
 }

@@ -6,7 +6,7 @@ the machine's.
     contained.py ROOT USER WORKING_DIR [--file FILE PATH]... -- PROGRAM [ARGUMENT]...
 
 --file shows a file of this machine in place of a file of the root, as engines mount secrets.
-Needs Linux with util-linux 2.38, and root or user namespaces.
+Needs Linux with util-linux 2.38, and the right to mount (CAP_SYS_ADMIN, which root may lack) or user namespaces.
 """
 
 import ctypes
@@ -17,6 +17,7 @@ import sys
 # Of <linux/prctl.h> and <linux/capability.h>.
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 24, 38, 47, 4
 CAPABILITY_VERSION_3 = 0x20080522
+CAP_SYS_ADMIN = 21
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,14 +33,21 @@ def again(stage, launcher, arguments):
     os.execvp(launcher[0], [*launcher, "--", sys.executable, __file__, stage, *arguments])
 
 
+def may_mount():
+    with open("/proc/self/status") as status:
+        (effective,) = (line.split()[1] for line in status if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> CAP_SYS_ADMIN & 1)
+
+
 def separate(arguments):
     own = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
-    # Who is not root becomes root of a namespace that has nobody else.
-    again("--mount", own if os.geteuid() == 0 else [*own, "--map-root-user"], [str(os.geteuid()), *arguments])
+    # Who may not becomes root of a namespace that has nobody else.
+    how = "owner" if may_mount() else "mapped"
+    again("--mount", own if how == "owner" else [*own, "--map-root-user"], [how, *arguments])
 
 
 def mount(arguments):
-    starter, root, user, *rest = arguments
+    how, root, user, *rest = arguments
     run = lambda *words: subprocess.run(["mount", *words], check=True)
     run("--make-rprivate", "/")
     run("--bind", root, root)
@@ -51,11 +59,11 @@ def mount(arguments):
         run("-o", "remount,bind,ro,nosuid,nodev", root + path)
     run("-o", "remount,bind,ro,nosuid,nodev", root)
     rest = [root, user, rest[0], *rest[at + 1 :]]
-    if starter == "0":
-        become(["owner", *rest])
+    if how == "owner":
+        become([how, *rest])
     else:
         # The one user that there is gets the number in one more namespace.
-        again("--become", ["unshare", "--user", f"--map-user={user}", f"--map-group={user}", "--keep-caps"], ["mapped", *rest])
+        again("--become", ["unshare", "--user", f"--map-user={user}", f"--map-group={user}", "--keep-caps"], [how, *rest])
 
 
 def become(arguments):

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::process::Child;
 use crate::support::bucket::Bucket;
 use crate::support::dynamodb_local::free_port;
 use crate::support::process::Headwater;
+use crate::support::stand_ins::watchdog;
 use crate::support::{aws, tools, wait_until};
 
 /// What the stand-in needs to convert a delivery stream's records to Parquet, and the client that speaks CloudFormation, which takes the same
@@ -31,8 +32,10 @@ const ATTEMPTS: usize = 3;
 pub(super) struct Cloud {
     endpoint: String,
     server: Child,
+    /// Kills the server's process group when this process is gone, however it ends.
+    watchdog: process::Child,
     python: PathBuf,
-    /// The server's working directory with its log, and where headwater's containers would have theirs.
+    /// The server's working directory with its log and its temporary files, and where headwater's containers would have theirs.
     home: TempDir,
     processes: AtomicUsize,
 }
@@ -57,18 +60,23 @@ impl Cloud {
         let home = tempfile::tempdir().unwrap();
         let log_path = home.path().join("ministack.log");
         let log = File::create(&log_path).unwrap();
+        let temporary = home.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
         let server = tokio::process::Command::new(tool.join("bin/ministack"))
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", port.to_string())
+            .env("TMPDIR", &temporary)
             .current_dir(home.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("start ministack: {error}"));
         let endpoint = format!("http://127.0.0.1:{port}");
-        let mut this = Self { endpoint, server, python: tool.join("bin/python"), home, processes: AtomicUsize::new(0) };
+        let watchdog = watchdog(server.id().unwrap());
+        let mut this = Self { endpoint, server, watchdog, python: tool.join("bin/python"), home, processes: AtomicUsize::new(0) };
         let client = aws_sdk_dynamodb::Client::new(&this.sdk_config());
         let mut ended = false;
         wait_until(START, "ministack answers or ends", async || {
@@ -113,6 +121,14 @@ impl Cloud {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         let log = self.folder().join(format!("{number}-{}.log", args[0]));
         Headwater::start(self.folder(), log, &[&aws::environment(&self.endpoint), variables].concat(), args)
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // A test that fails already has more to tell than that.
+        let _ = self.watchdog.wait();
     }
 }
 

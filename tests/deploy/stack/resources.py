@@ -1,10 +1,17 @@
 """Looks at created resources through the services' own APIs, and tells them in CloudFormation's words."""
 
 import json
+import re
 from functools import cache
 
 import boto3
 from botocore.exceptions import ClientError
+
+
+# Codes that say that something is not there.
+ABSENT = re.compile(r"NotFound|NoSuch|NonExist|^404$")
+# Services that have no code of their own for it, and how their words begin.
+WORDS = {"GetWorkGroup": "WorkGroup .*not found", "DescribeTaskDefinition": "Unable to describe task definition"}
 
 
 @cache
@@ -31,10 +38,11 @@ def answer(call, **arguments):
     try:
         return call(**arguments)
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status >= 500:
-            raise
-        return None
+        words = WORDS.get(error.operation_name)
+        told = error.response["Error"]
+        if ABSENT.search(told["Code"]) or (words and re.match(words, told["Message"])):
+            return None
+        raise
 
 
 def bucket(name):

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
@@ -23,8 +24,10 @@ pub(super) struct Stack<'t> {
 }
 
 impl Template {
+    /// Decoded once for all tests of a process: that takes a Python.
     pub(super) fn read() -> Self {
-        Self(cloudformation::decode(Path::new(PATH)))
+        static DECODED: OnceLock<Value> = OnceLock::new();
+        Self(DECODED.get_or_init(|| cloudformation::decode(Path::new(PATH))).clone())
     }
 
     /// A stack with these parameters; the others have their defaults.
