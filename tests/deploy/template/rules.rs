@@ -249,7 +249,8 @@ fn the_bucket_is_private_and_spoken_to_by_tls(resources: &Resources) -> Vec<Stri
 fn what_cannot_be_made_again_is_kept(resources: &Resources) -> Vec<String> {
     let kept = ["AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::DynamoDB::Table", "AWS::KMS::Key"];
     let kept = resources.iter().filter(|(_, resource)| kept.contains(&resource["Type"].as_str().unwrap()));
-    let lost = kept.filter(|(_, resource)| resource["DeletionPolicy"] != "RetainExceptOnCreate" || resource["UpdateReplacePolicy"] != "Retain");
+    let lost =
+        kept.filter(|(_, resource)| resource["DeletionPolicy"] != "RetainExceptOnCreate" || resource["UpdateReplacePolicy"] != "Retain");
     lost.map(|(id, _)| format!("{id}: would be gone with the stack")).collect()
 }
 
