@@ -30,7 +30,10 @@ pub(super) struct Address {
     pub(super) country: &'static str,
 }
 
-/// Most popular first; prices with an underscore before the cents.
+/// Of a hundred times that a product is drawn, how often its price moves.
+const PRICE_MOVES: u8 = 1;
+
+/// Most popular first; prices at the beginning, with an underscore before the cents.
 #[expect(clippy::inconsistent_digit_grouping, reason = "the underscore parts the cents")]
 const PRODUCTS: &[(&str, &str, u64)] = &[
     ("Wireless Earbuds", "Electronics", 59_99),
@@ -143,18 +146,25 @@ const CUSTOMERS: usize = 5_000;
 pub(super) struct Catalog {
     products: Zipf,
     customers: Zipf,
+    /// What each product costs now, in cents.
+    prices: Vec<u64>,
 }
 
 impl Catalog {
     pub(super) fn new() -> Self {
-        Self { products: Zipf::new(PRODUCTS.len()), customers: Zipf::new(CUSTOMERS) }
+        let prices = PRODUCTS.iter().map(|(.., cents)| *cents).collect();
+        Self { products: Zipf::new(PRODUCTS.len()), customers: Zipf::new(CUSTOMERS), prices }
     }
 
-    /// Draws a product; the first ones sell best.
-    pub(super) fn product(&self, rng: &mut Rng) -> Product {
+    /// Draws a product; the first ones sell best. Now and then its price has moved since the last time, by a tenth at most.
+    pub(super) fn product(&mut self, rng: &mut Rng) -> Product {
         let number = self.products.draw(rng);
-        let (name, category, cents) = PRODUCTS[number];
-        Product { number, name, category, cents }
+        let (name, category, _) = PRODUCTS[number];
+        let cents = &mut self.prices[number];
+        if rng.u8(..100) < PRICE_MOVES {
+            *cents = (*cents * rng.u64(90..=110) / 100).max(1);
+        }
+        Product { number, name, category, cents: *cents }
     }
 
     /// Draws a customer; the first ones order most.

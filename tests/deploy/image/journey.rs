@@ -44,7 +44,7 @@ fn configuration(lake: &str, port: u16) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "heavy: builds the release of the service"]
+#[ignore = "heavy: fetches packages of Debian"]
 async fn orders_land_through_a_container_that_can_write_nowhere() {
     let stack = StandIns::start().await;
     let image = tokio::task::block_in_place(|| Image::new(stack.folder()));
