@@ -188,7 +188,7 @@ fn prepare(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("create the folder {}", folder.display()))?;
     let configuration = format!(
         "# Made by `headwater demo`.\n[table]\nname = \"{TABLE}\"\ncontract = \"{TABLE}.odcs.yaml\"\n\n[stream]\nidle_poll = \"200ms\"\n\n\
-         # How soon a worker looks for snapshots follows from it.\n[lease]\nfailover = \"2s\"\n\n[lake]\n\
+         # How soon a worker looks for snapshots follows from it.\n[lease]\nfailover = \"4s\"\n\n[lake]\n\
          url = \".\"\nmax_age = \"2s\"\n"
     );
     for (name, content) in [(MARKER, ""), ("headwater.toml", &configuration), (&format!("{TABLE}.odcs.yaml"), CONTRACT)] {
